@@ -1,0 +1,56 @@
+/** The languages a function can be written in. */
+export const RUNTIMES = ['python', 'nodejs', 'bash'] as const;
+export type Runtime = (typeof RUNTIMES)[number];
+
+/** Who may call a function URL: bearers of a token that allows it, or everybody. */
+export const AUTH_MODES = ['jwt', 'public'] as const;
+export type AuthMode = (typeof AUTH_MODES)[number];
+
+/** What one invocation may use. */
+export interface EventLimits {
+  timeoutMs: number;
+  memoryMb: number;
+  cpus: number;
+}
+
+/** What deploying an event writes down once and never changes: a new deploy is a new version. */
+export interface EventVersion {
+  version: number;
+  runtime: Runtime;
+  code: string;
+  /** Hex SHA-256 of the UTF-8 code. */
+  codeSha256: string;
+  limits: EventLimits;
+  env: Readonly<Record<string, string>>;
+  /** Decrypted; never leaves the gateway except into a sandbox at hand-off. */
+  secrets: Readonly<Record<string, string>>;
+  createdAt: Date;
+}
+
+/** A deployed function, with the version that its URL serves now. */
+export interface Event {
+  id: string;
+  /** Unique in a gateway: it is the function's URL. */
+  name: string;
+  /** The `sub` of the token that deployed it. */
+  ownerId: string;
+  description: string;
+  auth: AuthMode;
+  enabled: boolean;
+  createdAt: Date;
+  updatedAt: Date;
+  current: EventVersion;
+}
+
+/** What a deploy asks for; limits that are left out take the gateway's defaults. */
+export interface EventDraft {
+  name: string;
+  runtime: Runtime;
+  code: string;
+  description: string;
+  auth: AuthMode;
+  enabled: boolean;
+  limits: EventLimits;
+  env: Record<string, string>;
+  secrets: Record<string, string>;
+}

@@ -1,0 +1,92 @@
+/** What a caller did that the gateway refuses, or what went wrong while serving. Stable: callers match on it. */
+export type ErrorCode =
+  | 'bad_request'
+  | 'invalid_json'
+  | 'unauthorized'
+  | 'invalid_token'
+  | 'insufficient_scope'
+  | 'event_disabled'
+  | 'not_found'
+  | 'method_not_allowed'
+  | 'event_exists'
+  | 'body_too_large'
+  | 'validation_failed'
+  | 'too_many_requests'
+  | 'client_closed'
+  | 'internal_error'
+  | 'function_error'
+  | 'out_of_memory'
+  | 'invalid_response'
+  | 'response_too_large'
+  | 'no_capacity'
+  | 'engine_unavailable'
+  | 'isolation_unavailable'
+  | 'shutting_down'
+  | 'function_timeout';
+
+/** The one place where a code becomes an HTTP status; exhaustive, so a new code without a status does not compile. */
+export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
+  bad_request: 400,
+  invalid_json: 400,
+  unauthorized: 401,
+  invalid_token: 401,
+  insufficient_scope: 403,
+  event_disabled: 403,
+  not_found: 404,
+  method_not_allowed: 405,
+  event_exists: 409,
+  body_too_large: 413,
+  validation_failed: 422,
+  too_many_requests: 429,
+  client_closed: 499,
+  internal_error: 500,
+  function_error: 502,
+  out_of_memory: 502,
+  invalid_response: 502,
+  response_too_large: 502,
+  no_capacity: 503,
+  engine_unavailable: 503,
+  isolation_unavailable: 503,
+  shutting_down: 503,
+  function_timeout: 504,
+};
+
+/** One fault in a request that is well-formed but not valid. `path` is a JSON pointer-like dotted path: `env.PATH`. */
+export interface Fault {
+  path: string;
+  message: string;
+}
+
+export interface GatewayErrorOptions {
+  /** Seconds after which trying again is worthwhile; becomes `Retry-After`. */
+  retryAfterSeconds?: number;
+  faults?: readonly Fault[];
+  invocationId?: string;
+  cause?: unknown;
+}
+
+/** An error whose message is meant for the caller: it names what is wrong and the remedy, never an internal. */
+export class GatewayError extends Error {
+  override readonly name = 'GatewayError';
+  readonly code: ErrorCode;
+  readonly retryAfterSeconds: number | undefined;
+  readonly faults: readonly Fault[];
+  readonly invocationId: string | undefined;
+
+  constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.code = code;
+    this.retryAfterSeconds = options.retryAfterSeconds;
+    this.faults = options.faults ?? [];
+    this.invocationId = options.invocationId;
+  }
+
+  get status(): number {
+    return STATUS_OF[this.code];
+  }
+}
+
+/** The message of anything that can be thrown. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
