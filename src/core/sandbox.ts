@@ -59,7 +59,11 @@ export interface CallObserver {
   log(chunk: Uint8Array): void;
 }
 
-export type FunctionErrorCode = 'function_error' | 'out_of_memory' | 'invalid_response' | 'response_too_large';
+export type FunctionErrorCode =
+  | 'function_error'
+  | 'out_of_memory'
+  | 'invalid_response'
+  | 'response_too_large';
 
 /** How a function failed. `message` is the function's own and may hold what only its owner may see. */
 export interface FunctionFailure {

@@ -1,0 +1,38 @@
+import type { Event } from './event.ts';
+import type { ResponseHead } from './sandbox.ts';
+import type { Phases, StartKind } from './store.ts';
+
+/** Somebody who calls: who they are and what they pay for. */
+export interface Caller {
+  /** `null` for an anonymous call of a public event. */
+  userId: string | null;
+  tier: string | null;
+}
+
+export interface InvokeRequest {
+  id: string;
+  event: Event;
+  caller: Caller;
+  /** What the handler receives. */
+  payload: unknown;
+  /** W3C trace context, passed on to the function as `_TRACEPARENT`. */
+  traceparent?: string;
+  /** Boot a sandbox for this call even when a warm one waits. */
+  forceCold: boolean;
+}
+
+/** A function's answer, begun: the head is final, the body may still be on its way. */
+export interface InvokeResponse extends ResponseHead {
+  invocationId: string;
+  start: StartKind;
+  isolation: string;
+  /** The phases known when the head was: admit, acquire, inject and, for a whole response, exec. */
+  phases: Phases;
+  /** Whole, or streamed; a stream that fails in the middle throws, and the connection must then be cut. */
+  body: Uint8Array | ReadableStream<Uint8Array>;
+}
+
+/** Carries one invocation from admission to record. Rejects with a GatewayError that has the invocation's id. */
+export interface Invoker {
+  invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse>;
+}
