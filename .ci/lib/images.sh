@@ -7,8 +7,9 @@ PYTHON_IMAGE=cronium-ci/python:$SUITE
 NODE_IMAGE=cronium-ci/node:$NODE_MAJOR
 IMAGE_PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
-# One root file system serves both images; libstdc++6 is for Node. python3-minimal lacks json.
-ROOT_PACKAGES='python3,procps,libstdc++6'
+# One root file system serves both images: libstdc++6 is for Node, passwd for Dockerfiles that add a user,
+# as the public images allow. python3-minimal lacks json.
+ROOT_PACKAGES='python3,procps,passwd,libstdc++6'
 ROOT_EXCLUDES=(doc man info locale lintian doc-base)
 
 # The recipe an image was made from is a label of it, so an image of another recipe is never taken for this one.
