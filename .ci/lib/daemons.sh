@@ -82,6 +82,8 @@ start_daemons() {
   wait_ready 30 containerd test -S "$RUN/containerd.sock"
   launch dockerd dockerd --config-file "$RUN/dockerd.json"
   wait_ready 60 dockerd docker_answers
+  # A daemon that was killed left its containers and networks in the data root.
+  stop_containers
 }
 
 # ---- stop: ask first, then take away whatever is left
@@ -150,6 +152,17 @@ remove_shim_sockets() {
   done
 }
 
+# A cgroup stays busy for a moment after its last process has gone.
+remove_cgroups() {
+  local attempt cgroups
+  for attempt in {1..50}; do
+    mapfile -t cgroups < <(find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" 2>/dev/null)
+    if [ ${#cgroups[@]} = 0 ]; then return; fi
+    rmdir -- "${cgroups[@]}" 2>/dev/null || sleep 0.1
+  done
+  say "$attempt attempts did not remove the cgroup $CGROUP"
+}
+
 stop_daemons() {
   if [ -S "$SOCKET" ] && docker_answers; then stop_containers; fi
   stop_daemon dockerd
@@ -158,6 +171,5 @@ stop_daemons() {
   unmount_leftovers
   remove_shim_sockets
   rm -rf --one-file-system -- "$RUN"
-  # A cgroup is empty a moment after its last process has gone.
-  find /sys/fs/cgroup -depth -type d -path "*/$CGROUP*" -exec rmdir -- {} + 2>/dev/null || true
+  remove_cgroups
 }

@@ -48,19 +48,20 @@ build_python() { # recipe
     "$tar" "$PYTHON_IMAGE" >/dev/null
 }
 
-# Sets `node` of the caller to the binary that the npm package `node` carries: the checkout's if it is
-# there, so that sandboxes and gateway run the same one.
+# Sets `node` of the caller to a Node binary from npm: the checkout's if it is there, so that sandboxes
+# and gateway run the same one. The package of one platform carries the binary as it is, with no install script.
 find_node() {
-  local checkout
+  local checkout package
   checkout=$(git -C "$HERE" rev-parse --show-toplevel 2>/dev/null || dirname -- "$HERE")
-  for node in "$checkout/node_modules/node/bin/node" "$CACHE/node/node_modules/node/bin/node"; do
+  for node in "$checkout/node_modules/.bin/node" "$CACHE/node/node_modules/.bin/node"; do
     if [ -x "$node" ] && [[ $("$node" --version) == "v$NODE_MAJOR."* ]]; then return; fi
   done
   command -v npm >/dev/null || die "cannot make $NODE_IMAGE: npm, which brings its Node binary, is not installed"
-  say "installing the npm package node@$NODE_MAJOR"
-  if ! npm install --prefix "$CACHE/node" --no-audit --no-fund "node@$NODE_MAJOR" >"$LOGS/npm.log" 2>&1 </dev/null; then
+  package=node-linux-$(node -p process.arch)@$NODE_MAJOR
+  say "installing the npm package $package"
+  if ! npm install --prefix "$CACHE/node" --no-audit --no-fund "$package" >"$LOGS/npm.log" 2>&1 </dev/null; then
     tail -n 20 "$LOGS/npm.log" >&2
-    die "npm could not install node@$NODE_MAJOR; the end of its output is above"
+    die "npm could not install $package; the end of its output is above"
   fi
 }
 
