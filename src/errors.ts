@@ -10,6 +10,7 @@ export type ErrorCode =
   | 'method_not_allowed'
   | 'event_exists'
   | 'body_too_large'
+  | 'unsupported_media_type'
   | 'validation_failed'
   | 'too_many_requests'
   | 'client_closed'
@@ -21,6 +22,7 @@ export type ErrorCode =
   | 'no_capacity'
   | 'engine_unavailable'
   | 'isolation_unavailable'
+  | 'auth_unavailable'
   | 'shutting_down'
   | 'function_timeout';
 
@@ -36,6 +38,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   method_not_allowed: 405,
   event_exists: 409,
   body_too_large: 413,
+  unsupported_media_type: 415,
   validation_failed: 422,
   too_many_requests: 429,
   client_closed: 499,
@@ -47,6 +50,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   no_capacity: 503,
   engine_unavailable: 503,
   isolation_unavailable: 503,
+  auth_unavailable: 503,
   shutting_down: 503,
   function_timeout: 504,
 };
@@ -62,6 +66,8 @@ export interface GatewayErrorOptions {
   retryAfterSeconds?: number;
   faults?: readonly Fault[];
   invocationId?: string;
+  /** The scope that would have allowed it, for `insufficient_scope`. */
+  scope?: string;
   cause?: unknown;
 }
 
@@ -72,6 +78,7 @@ export class GatewayError extends Error {
   readonly retryAfterSeconds: number | undefined;
   readonly faults: readonly Fault[];
   readonly invocationId: string | undefined;
+  readonly scope: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -79,6 +86,7 @@ export class GatewayError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.faults = options.faults ?? [];
     this.invocationId = options.invocationId;
+    this.scope = options.scope;
   }
 
   get status(): number {

@@ -83,6 +83,14 @@ export interface InvocationStore {
   ): Promise<Page<Invocation>>;
 }
 
+/** What those who only ask need. */
+export type InvocationReader = Pick<InvocationStore, 'find' | 'listByEvent'>;
+
+/** Takes invocations off the hot path: `record` returns at once and never throws; the newest record of an id counts. */
+export interface InvocationRecorder extends InvocationReader {
+  record(invocation: Invocation): void;
+}
+
 export interface Store extends AsyncDisposable {
   readonly events: EventStore;
   readonly invocations: InvocationStore;
