@@ -1,0 +1,110 @@
+import type { Invocation, InvocationStatus, InvocationStore, StartKind } from '../core/store.ts';
+import { GatewayError } from '../errors.ts';
+import type { Database, InvocationTable } from './schema.ts';
+
+/** Rows a statement: keeps the number of its parameters below what every database allows. */
+const ROWS_PER_INSERT = 100;
+const CURSOR = /^[0-9a-f-]{36}$/;
+
+export function createInvocationStore(db: Database): InvocationStore {
+  return {
+    async save(invocations) {
+      // An insert may name a row only once: of several records of one id the last counts.
+      const rows = [...new Map(invocations.map((invocation) => [invocation.id, toRow(invocation)])).values()];
+      if (rows.length === 0) return;
+      await db.transaction().execute(async (tx) => {
+        for (let from = 0; from < rows.length; from += ROWS_PER_INSERT) {
+          await tx
+            .insertInto('invocations')
+            .values(rows.slice(from, from + ROWS_PER_INSERT))
+            .onConflict((conflict) =>
+              conflict.column('id').doUpdateSet((eb) => ({
+                status: eb.ref('excluded.status'),
+                start_kind: eb.ref('excluded.start_kind'),
+                isolation: eb.ref('excluded.isolation'),
+                phases: eb.ref('excluded.phases'),
+                status_code: eb.ref('excluded.status_code'),
+                exit: eb.ref('excluded.exit'),
+                error: eb.ref('excluded.error'),
+                logs: eb.ref('excluded.logs'),
+                logs_truncated: eb.ref('excluded.logs_truncated'),
+                ended_at: eb.ref('excluded.ended_at'),
+              })),
+            )
+            .execute();
+        }
+      });
+    },
+
+    async find(id) {
+      const row = await db.selectFrom('invocations').selectAll().where('id', '=', id).executeTakeFirst();
+      return row && toInvocation(row);
+    },
+
+    async listByEvent(ownerId, eventName, { limit, cursor }) {
+      if (cursor !== undefined && !CURSOR.test(cursor)) {
+        const message = 'is not a nextCursor of an earlier page';
+        throw new GatewayError('validation_failed', 'The cursor is not valid', {
+          faults: [{ path: 'cursor', message }],
+        });
+      }
+      let query = db
+        .selectFrom('invocations')
+        .selectAll()
+        .where('owner_id', '=', ownerId)
+        .where('event_name', '=', eventName);
+      if (cursor !== undefined) query = query.where('id', '<', cursor);
+      const rows = await query
+        .orderBy('id', 'desc')
+        .limit(limit + 1)
+        .execute();
+      const items = rows.slice(0, limit).map(toInvocation);
+      return { items, nextCursor: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
+    },
+  };
+}
+
+function toRow(invocation: Invocation): InvocationTable {
+  return {
+    id: invocation.id,
+    event_id: invocation.eventId,
+    event_name: invocation.eventName,
+    event_version: invocation.eventVersion,
+    owner_id: invocation.ownerId,
+    caller_id: invocation.callerId,
+    status: invocation.status,
+    start_kind: invocation.start,
+    isolation: invocation.isolation,
+    phases: JSON.stringify(invocation.phases),
+    status_code: invocation.statusCode,
+    exit: invocation.exit && JSON.stringify(invocation.exit),
+    error: invocation.error && JSON.stringify(invocation.error),
+    // Text columns of some databases cannot hold NUL.
+    logs: invocation.logs.replaceAll('\0', '\u{fffd}'),
+    logs_truncated: invocation.logsTruncated ? 1 : 0,
+    created_at: invocation.createdAt.getTime(),
+    ended_at: invocation.endedAt?.getTime() ?? null,
+  };
+}
+
+function toInvocation(row: InvocationTable): Invocation {
+  return {
+    id: row.id,
+    eventId: row.event_id,
+    eventName: row.event_name,
+    eventVersion: row.event_version,
+    ownerId: row.owner_id,
+    callerId: row.caller_id,
+    status: row.status as InvocationStatus,
+    start: row.start_kind as StartKind | null,
+    isolation: row.isolation,
+    phases: JSON.parse(row.phases),
+    statusCode: row.status_code,
+    exit: row.exit === null ? null : JSON.parse(row.exit),
+    error: row.error === null ? null : JSON.parse(row.error),
+    logs: row.logs,
+    logsTruncated: row.logs_truncated === 1,
+    createdAt: new Date(Number(row.created_at)),
+    endedAt: row.ended_at === null ? null : new Date(Number(row.ended_at)),
+  };
+}

@@ -1,0 +1,69 @@
+import type { Kysely } from 'kysely';
+
+/**
+ * Only what SQLite and Postgres have in common: times are ms since the epoch in a bigint (which a driver may return as
+ * text), flags are 0 or 1, JSON is text.
+ */
+type Milliseconds = number | string;
+type Flag = 0 | 1;
+
+export interface EventTable {
+  id: string;
+  name: string;
+  owner_id: string;
+  description: string;
+  auth: string;
+  enabled: Flag;
+  current_version: number;
+  created_at: Milliseconds;
+  updated_at: Milliseconds;
+}
+
+export interface EventVersionTable {
+  event_id: string;
+  version: number;
+  runtime: string;
+  code: string;
+  code_sha256: string;
+  timeout_ms: number;
+  memory_mb: number;
+  cpus: number;
+  env: string;
+  /** Sealed by the secret box; never in the clear. */
+  secrets: string;
+  created_at: Milliseconds;
+}
+
+export interface InvocationTable {
+  id: string;
+  event_id: string;
+  event_name: string;
+  event_version: number;
+  owner_id: string;
+  caller_id: string | null;
+  status: string;
+  start_kind: string | null;
+  isolation: string | null;
+  phases: string;
+  status_code: number | null;
+  exit: string | null;
+  error: string | null;
+  logs: string;
+  logs_truncated: Flag;
+  created_at: Milliseconds;
+  ended_at: Milliseconds | null;
+}
+
+export interface MetaTable {
+  key: string;
+  value: string;
+}
+
+export interface Schema {
+  events: EventTable;
+  event_versions: EventVersionTable;
+  invocations: InvocationTable;
+  meta: MetaTable;
+}
+
+export type Database = Kysely<Schema>;
