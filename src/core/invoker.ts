@@ -1,6 +1,11 @@
+import { GatewayError } from '../errors.ts';
+import type { Admission } from './admission.ts';
+import type { Clock } from './clock.ts';
 import type { Event } from './event.ts';
-import type { ResponseHead } from './sandbox.ts';
-import type { Phases, StartKind } from './store.ts';
+import { Execution } from './execution.ts';
+import type { Pools } from './pools.ts';
+import type { CallLimits, ResponseHead, SandboxSpec } from './sandbox.ts';
+import type { Invocation, Phases, StartKind } from './store.ts';
 
 /** Somebody who calls: who they are and what they pay for. */
 export interface Caller {
@@ -10,6 +15,7 @@ export interface Caller {
 }
 
 export interface InvokeRequest {
+  /** UUID version 7. */
   id: string;
   event: Event;
   caller: Caller;
@@ -28,11 +34,76 @@ export interface InvokeResponse extends ResponseHead {
   isolation: string;
   /** The phases known when the head was: admit, acquire, inject and, for a whole response, exec. */
   phases: Phases;
-  /** Whole, or streamed; a stream that fails in the middle throws, and the connection must then be cut. */
+  /** Whole, or streamed; a stream that fails in the middle errors, and the connection must then be cut. */
   body: Uint8Array | ReadableStream<Uint8Array>;
 }
 
 /** Carries one invocation from admission to record. Rejects with a GatewayError that has the invocation's id. */
 export interface Invoker {
   invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse>;
+}
+
+export interface InvokerOptions {
+  /** Longest wait for a turn and a sandbox together, ms. */
+  queueTimeoutMs: number;
+  pids: number;
+  tmpBytes: number;
+  runBytes: number;
+  callLimits: CallLimits;
+}
+
+export interface InvokerDeps {
+  admission: Admission;
+  pools: Pools;
+  clock: Clock;
+  /** Keeps a finished invocation; must not block. */
+  record: (invocation: Invocation) => void;
+  onEngineError: (error: unknown) => void;
+  options: InvokerOptions;
+}
+
+/** Runs events in sandboxes: admit → take → inject → run → destroy → record. */
+export class SandboxInvoker implements Invoker {
+  readonly #deps: InvokerDeps;
+  readonly #running = new Map<string, Execution>();
+  #closing = false;
+
+  constructor(deps: InvokerDeps) {
+    this.#deps = deps;
+  }
+
+  async invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse> {
+    if (this.#closing) {
+      const options = { retryAfterSeconds: 5, invocationId: request.id };
+      throw new GatewayError('shutting_down', 'The gateway is shutting down.', options);
+    }
+    const execution = new Execution(request, this.specOf(request.event), this.#deps);
+    this.#running.set(request.id, execution);
+    execution.finished.then(() => this.#running.delete(request.id));
+    return execution.start(signal);
+  }
+
+  /** The sandbox that an event needs. */
+  specOf({ current }: Event): SandboxSpec {
+    const { pids, tmpBytes, runBytes } = this.#deps.options;
+    const { memoryMb, cpus } = current.limits;
+    return { runtime: current.runtime, memoryBytes: memoryMb * 2 ** 20, cpus, pids, tmpBytes, runBytes };
+  }
+
+  /** An invocation that has not ended, as it stands now. */
+  inFlight(id: string): Invocation | undefined {
+    return this.#running.get(id)?.snapshot();
+  }
+
+  /** Takes no more, waits for those that run, and after the grace ends the rest. Resolves when every sandbox used is gone. */
+  async close(graceMs: number): Promise<void> {
+    this.#closing = true;
+    const all = () => Promise.all([...this.#running.values()].map((execution) => execution.finished));
+    const { promise: graceOver, resolve } = Promise.withResolvers<void>();
+    const cancel = this.#deps.clock.after(graceMs, resolve);
+    await Promise.race([all(), graceOver]);
+    cancel();
+    for (const execution of this.#running.values()) execution.cancel();
+    await all();
+  }
 }

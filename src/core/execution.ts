@@ -1,0 +1,286 @@
+import { GatewayError, messageOf } from '../errors.ts';
+import type { InvokeRequest, InvokeResponse, InvokerDeps } from './invoker.ts';
+import { LogBuffer, redact } from './logs.ts';
+import type { Taken } from './pool.ts';
+import { responseOf } from './response.ts';
+import { ResponseStream } from './response-stream.ts';
+import type { Call, CallObserver, Outcome, ResponseHead, SandboxSpec } from './sandbox.ts';
+import type { Invocation, InvocationStatus, Phases } from './store.ts';
+
+/** One invocation on its way: from its turn over its sandbox to its record. */
+export class Execution {
+  /** Resolves, never rejects, when the sandbox is gone and the record has been handed on. */
+  readonly finished: Promise<void>;
+  readonly #request: InvokeRequest;
+  readonly #spec: SandboxSpec;
+  readonly #deps: InvokerDeps;
+  readonly #abort = new AbortController();
+  readonly #head = Promise.withResolvers<InvokeResponse>();
+  readonly #phases: Phases = {};
+  readonly #createdAt = new Date();
+  readonly #logs: LogBuffer;
+  readonly #finish: () => void;
+  #phaseBeganAt: number;
+  #taken: Taken | undefined;
+  #stream: ResponseStream | undefined;
+  #statusCode: number | null = null;
+
+  constructor(request: InvokeRequest, spec: SandboxSpec, deps: InvokerDeps) {
+    this.#request = request;
+    this.#spec = spec;
+    this.#deps = deps;
+    this.#logs = new LogBuffer(deps.options.callLimits.logBytes);
+    this.#phaseBeganAt = deps.clock.now();
+    const finished = Promise.withResolvers<void>();
+    this.finished = finished.promise;
+    this.#finish = finished.resolve;
+  }
+
+  /** @param signal the caller's: aborted when the client is gone */
+  start(signal: AbortSignal): Promise<InvokeResponse> {
+    const onGone = () =>
+      this.#abort.abort(new GatewayError('client_closed', 'The client closed the connection.'));
+    if (signal.aborted) onGone();
+    signal.addEventListener('abort', onGone, { once: true });
+    this.#carry()
+      .catch((error) => this.#deps.onEngineError(error))
+      .finally(() => {
+        signal.removeEventListener('abort', onGone);
+        this.#finish();
+      });
+    return this.#head.promise;
+  }
+
+  cancel(): void {
+    this.#abort.abort(
+      new GatewayError('shutting_down', 'The gateway shut down before the function had answered.'),
+    );
+  }
+
+  snapshot(): Invocation {
+    return this.#record(this.#taken === undefined ? 'queued' : 'running', null, null);
+  }
+
+  async #carry(): Promise<void> {
+    let release: (() => void) | undefined;
+    try {
+      release = await this.#acquire();
+      const outcome = await this.#run();
+      // The slot is free when the function is done: destroying costs the engine, not the next caller.
+      release();
+      this.#settle(outcome);
+    } catch (error) {
+      this.#refuse(error);
+    } finally {
+      release?.();
+      await this.#destroy();
+    }
+  }
+
+  /** Waits for a turn and a sandbox, both within the same deadline. */
+  async #acquire(): Promise<() => void> {
+    const { admission, pools, clock, options } = this.#deps;
+    const late = new AbortController();
+    const cancel = clock.after(options.queueTimeoutMs, () => late.abort(this.#noCapacity()));
+    const signal = AbortSignal.any([late.signal, this.#abort.signal]);
+    let release: (() => void) | undefined;
+    try {
+      const { caller, event, forceCold } = this.#request;
+      release = await admission.enter(caller.userId ?? `public:${event.ownerId}`, signal);
+      this.#endPhase('admit');
+      this.#taken = await pools.take(this.#spec, signal, forceCold);
+      this.#endPhase('acquire');
+      return release;
+    } catch (error) {
+      release?.();
+      throw error;
+    } finally {
+      cancel();
+    }
+  }
+
+  #noCapacity(): GatewayError {
+    const { admission, pools, options } = this.#deps;
+    const failing = pools.lastError(this.#spec);
+    const retryAfterSeconds = admission.retryAfterSeconds;
+    if (failing !== null)
+      return new GatewayError(failing.code, failing.message, { retryAfterSeconds, cause: failing });
+    const message = `No sandbox was free within ${options.queueTimeoutMs} ms; try again later.`;
+    return new GatewayError('no_capacity', message, { retryAfterSeconds });
+  }
+
+  async #run(): Promise<Outcome> {
+    const { timeoutMs } = this.#request.event.current.limits;
+    const late = new AbortController();
+    const cancel = this.#deps.clock.after(timeoutMs, () =>
+      late.abort(
+        new GatewayError('function_timeout', `The function did not end within its ${timeoutMs} ms.`),
+      ),
+    );
+    const signal = AbortSignal.any([late.signal, this.#abort.signal]);
+    try {
+      return await this.#taken!.sandbox.run(this.#call(), this.#observer(), signal);
+    } finally {
+      cancel();
+      this.#endPhase('exec');
+    }
+  }
+
+  #call(): Call {
+    const { id, event, payload, traceparent } = this.#request;
+    const { current, name } = event;
+    return {
+      invocationId: id,
+      functionName: name,
+      functionVersion: current.version,
+      memoryMb: current.limits.memoryMb,
+      deadlineMs: Date.now() + current.limits.timeoutMs,
+      code: current.code,
+      env: {
+        ...current.env,
+        ...current.secrets,
+        CRONIUM_EVENT_ID: event.id,
+        CRONIUM_USER_ID: this.#request.caller.userId ?? '',
+        CRONIUM_EXECUTION_ID: id,
+        _HANDLER: 'handler',
+        AWS_LAMBDA_FUNCTION_NAME: name,
+        AWS_LAMBDA_FUNCTION_VERSION: String(current.version),
+        AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(current.limits.memoryMb),
+        ...(traceparent !== undefined && { _TRACEPARENT: traceparent }),
+      },
+      event: payload,
+      limits: this.#deps.options.callLimits,
+    };
+  }
+
+  #observer(): CallObserver {
+    return {
+      injected: () => this.#endPhase('inject'),
+      head: (head) => {
+        this.#stream = new ResponseStream(() =>
+          this.#abort.abort(
+            new GatewayError('client_closed', 'The client did not want the rest of the response.'),
+          ),
+        );
+        this.#answer(head, this.#stream.readable);
+      },
+      data: (chunk) => this.#stream?.write(chunk),
+      log: (chunk) => this.#logs.append(chunk),
+    };
+  }
+
+  #settle(outcome: Outcome): void {
+    if (outcome.status === 'failed') {
+      const { code, message } = outcome.failure;
+      const error = new GatewayError(code, message, { invocationId: this.#request.id });
+      this.#fail(error);
+      this.#ended = { status: 'failed', exit: outcome.exit, error: this.#redacted(outcome.failure) };
+    } else {
+      if (outcome.result === undefined) this.#stream?.end();
+      // Thrown when the value is no response; the call has then failed after all.
+      else this.#answerWhole(outcome.result.value);
+      this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
+    }
+    this.#droppedLog = outcome.droppedLogBytes > 0;
+  }
+
+  #answerWhole(value: unknown): void {
+    const { body, ...head } = responseOf(value);
+    this.#answer(head, body);
+  }
+
+  #answer(head: ResponseHead, body: InvokeResponse['body']): void {
+    this.#statusCode = head.statusCode;
+    const { sandbox, start } = this.#taken!;
+    const phases = { ...this.#phases };
+    this.#head.resolve({
+      ...head,
+      invocationId: this.#request.id,
+      start,
+      isolation: sandbox.isolation,
+      phases,
+      body,
+    });
+  }
+
+  /** What ended the call was not the function's own doing: the gateway's limits, the engine or the client. */
+  #refuse(error: unknown): void {
+    const known = error instanceof GatewayError ? error : undefined;
+    const code = known?.code ?? 'internal_error';
+    const message = known?.message ?? 'The gateway failed to run the function.';
+    if (known === undefined) this.#deps.onEngineError(error);
+    const { retryAfterSeconds } = known ?? {};
+    this.#fail(
+      new GatewayError(code, message, {
+        invocationId: this.#request.id,
+        cause: error,
+        ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
+      }),
+    );
+    const status =
+      code === 'function_timeout' ? 'timed_out' : code === 'client_closed' ? 'cancelled' : 'failed';
+    this.#ended = {
+      status,
+      exit: null,
+      error: this.#redacted({ code, message: known?.message ?? messageOf(error) }),
+    };
+  }
+
+  #fail(error: GatewayError): void {
+    this.#statusCode ??= error.status;
+    this.#head.reject(error);
+    this.#stream?.fail(error);
+  }
+
+  #ended: Pick<Invocation, 'status' | 'exit' | 'error'> | undefined;
+  #droppedLog = false;
+
+  async #destroy(): Promise<void> {
+    if (this.#taken !== undefined) {
+      this.#phaseBeganAt = this.#deps.clock.now();
+      await this.#taken.sandbox.destroy().catch((error) => this.#deps.onEngineError(error));
+      this.#endPhase('destroy');
+    }
+    const { status, exit, error } = this.#ended!;
+    this.#deps.record({ ...this.#record(status, exit, error), endedAt: new Date() });
+  }
+
+  #record(status: InvocationStatus, exit: Invocation['exit'], error: Invocation['error']): Invocation {
+    const { id, event, caller } = this.#request;
+    return {
+      id,
+      eventId: event.id,
+      eventName: event.name,
+      eventVersion: event.current.version,
+      ownerId: event.ownerId,
+      callerId: caller.userId,
+      status,
+      start: this.#taken?.start ?? null,
+      isolation: this.#taken?.sandbox.isolation ?? null,
+      phases: { ...this.#phases },
+      statusCode: this.#statusCode,
+      exit,
+      error,
+      logs: this.#logs.text(Object.values(event.current.secrets)),
+      logsTruncated: this.#logs.truncated || this.#droppedLog,
+      createdAt: this.#createdAt,
+      endedAt: null,
+    };
+  }
+
+  #redacted(error: { code: string; message: string; trace?: string }): NonNullable<Invocation['error']> {
+    const secrets = Object.values(this.#request.event.current.secrets);
+    const { code, message, trace } = error;
+    return {
+      code,
+      message: redact(message, secrets),
+      ...(trace !== undefined && { trace: redact(trace, secrets) }),
+    };
+  }
+
+  #endPhase(phase: keyof Phases): void {
+    const now = this.#deps.clock.now();
+    this.#phases[phase] = now - this.#phaseBeganAt;
+    this.#phaseBeganAt = now;
+  }
+}

@@ -1,0 +1,103 @@
+import type { GatewayError } from '../errors.ts';
+import { BootBudget } from './boot-budget.ts';
+import { Pool, type PoolDeps, type PoolStatus, type Taken } from './pool.ts';
+import type { PoolTargets } from './pool-plan.ts';
+import { poolKey, type SandboxSpec } from './sandbox.ts';
+
+export interface PoolsOptions extends Omit<PoolDeps, 'budget'> {
+  targets: PoolTargets;
+  maxBooting: number;
+  /** Over all pools and states together. */
+  maxSandboxes: number;
+}
+
+/** All pools, by key. Those of the default size are kept warm from the start; one of another size begins with its first use. */
+export class Pools {
+  readonly #options: PoolsOptions;
+  readonly #budget: BootBudget;
+  readonly #pools = new Map<string, Pool>();
+  #distributing = false;
+  #evictions = 0;
+
+  constructor(options: PoolsOptions) {
+    this.#options = options;
+    this.#budget = new BootBudget(options);
+    this.#budget.whenRoom(() => this.#distribute());
+  }
+
+  /** Keeps a pool of this spec warm even when nobody calls it. */
+  keepWarm(spec: SandboxSpec): void {
+    this.#pool(spec, this.#options.targets).pump();
+  }
+
+  /** As `Pool.take`, from the pool of this spec. */
+  take(spec: SandboxSpec, signal: AbortSignal, forceCold = false): Promise<Taken> {
+    const pool = this.#pool(spec, { ...this.#options.targets, min: 0 });
+    const taken = pool.take(signal, forceCold);
+    if (pool.waiting > 0) this.#makeRoomFor(pool);
+    return taken;
+  }
+
+  /** Why sandboxes of this spec do not boot; `null` while they do. */
+  lastError(spec: SandboxSpec): GatewayError | null {
+    return this.#pools.get(poolKey(spec))?.lastError ?? null;
+  }
+
+  status(): PoolStatus[] {
+    return [...this.#pools.values()].map((pool) => pool.status());
+  }
+
+  /** Pools that do not have what they keep at rest, with the reason where there is one. */
+  unready(): string[] {
+    return [...this.#pools.values()]
+      .filter((pool) => !pool.isReady)
+      .map((pool) => `${pool.key}: ${pool.lastError?.message ?? 'booting'}`);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+  }
+
+  #pool(spec: SandboxSpec, targets: PoolTargets): Pool {
+    const key = poolKey(spec);
+    let pool = this.#pools.get(key);
+    if (pool === undefined) {
+      pool = new Pool(key, spec, targets, { ...this.#options, budget: this.#budget });
+      this.#pools.set(key, pool);
+    }
+    return pool;
+  }
+
+  /** Callers that wait come before pools that only want to be fuller. */
+  #distribute(): void {
+    // Pumping starts boots, and a boot that fails at once would come back here.
+    if (this.#distributing) return;
+    this.#distributing = true;
+    try {
+      const byNeed = [...this.#pools.values()].sort((a, b) => b.waiting - a.waiting);
+      for (const pool of byNeed) {
+        if (pool.waiting > 0) this.#makeRoomFor(pool);
+        pool.pump();
+      }
+    } finally {
+      this.#distributing = false;
+    }
+  }
+
+  /** With every sandbox allowed in existence, a caller gets the place of a warm one that has waited longest for nobody. */
+  #makeRoomFor(needy: Pool): void {
+    if (!this.#budget.full || this.#evictions >= needy.waiting) return;
+    const leastRecentFirst = [...this.#pools.values()]
+      .filter((pool) => pool !== needy)
+      .sort((a, b) => (a.lastDemandAt ?? -1) - (b.lastDemandAt ?? -1));
+    for (const pool of leastRecentFirst) {
+      const gone = pool.yieldOne();
+      if (gone === undefined) continue;
+      this.#evictions += 1;
+      gone.finally(() => {
+        this.#evictions -= 1;
+      });
+      return;
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { z } from 'zod';
+import { GatewayError } from '../errors.ts';
+import type { ResponseHead } from './sandbox.ts';
+
+/** A response that came whole. */
+export interface WholeResponse extends ResponseHead {
+  body: Uint8Array;
+}
+
+/** What a function may return to shape its answer: AWS Lambda payload format 2.0. */
+const lambdaResponse = z.object({
+  statusCode: z.number().int().min(200).max(599),
+  headers: z
+    .record(z.string(), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+    .nullish()
+    .transform((headers) => headers ?? {}),
+  cookies: z
+    .array(z.string())
+    .nullish()
+    .transform((cookies) => cookies ?? []),
+  body: z.unknown(),
+  isBase64Encoded: z.boolean().nullish(),
+});
+
+/**
+ * Turns what a function returned into a response. An object with a `statusCode` is one; any other value is a 200 with the
+ * value as JSON.
+ * @throws GatewayError `invalid_response` naming the member that is wrong
+ */
+export function responseOf(value: unknown): WholeResponse {
+  if (!isLambdaShaped(value)) {
+    return {
+      statusCode: 200,
+      headers: { 'content-type': 'application/json' },
+      cookies: [],
+      body: jsonBytes(value),
+    };
+  }
+  const parsed = lambdaResponse.safeParse(value);
+  if (!parsed.success) {
+    const issue = parsed.error.issues[0];
+    throw new GatewayError(
+      'invalid_response',
+      `The function's response is not valid: ${issue?.path.join('.')}: ${issue?.message}.`,
+    );
+  }
+  const { statusCode, cookies, body, isBase64Encoded } = parsed.data;
+  const headers = Object.fromEntries(
+    Object.entries(parsed.data.headers).map(([name, text]) => [name.toLowerCase(), text]),
+  );
+  headers['content-type'] ??= 'application/json';
+  return { statusCode, headers, cookies, body: bodyBytes(body, isBase64Encoded === true) };
+}
+
+function isLambdaShaped(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) && 'statusCode' in value;
+}
+
+function bodyBytes(body: unknown, isBase64Encoded: boolean): Uint8Array {
+  if (body === undefined || body === null) return new Uint8Array();
+  if (typeof body === 'string') return Buffer.from(body, isBase64Encoded ? 'base64' : 'utf8');
+  return jsonBytes(body);
+}
+
+function jsonBytes(value: unknown): Uint8Array {
+  return Buffer.from(JSON.stringify(value ?? null));
+}

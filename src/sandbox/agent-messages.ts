@@ -1,0 +1,60 @@
+import { z } from 'zod';
+import { ProtocolViolation } from './frames.ts';
+
+/** What an agent's JSON frames must look like. Strings are cut and not refused: a long message is no violation. */
+const text = (limit: number) => z.string().transform((value) => value.slice(0, limit));
+
+const exit = z
+  .object({ code: z.number().int().nullable(), signal: z.string().max(20).nullable() })
+  .nullish()
+  .transform((value) => value ?? null);
+const droppedLogBytes = z.number().int().nonnegative().default(0);
+
+export const readyMessage = z.object({
+  protocol: z.literal(1),
+  runtime: z.string().max(64),
+  runtimeVersion: z.string().max(64).optional(),
+});
+
+export const headMessage = z.object({
+  statusCode: z.number().int().min(200).max(599).default(200),
+  headers: z
+    .record(z.string().max(256), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+    .default({}),
+  cookies: z.array(z.string().max(8_192)).max(64).default([]),
+});
+
+export const endMessage = z.discriminatedUnion('status', [
+  z.object({ status: z.literal('ok'), exit, droppedLogBytes }),
+  z.object({
+    status: z.literal('error'),
+    error: z.object({
+      code: z.enum(['function_error', 'out_of_memory', 'invalid_response', 'response_too_large']),
+      type: text(1_024).optional(),
+      message: text(8_192),
+      trace: text(65_536).optional(),
+    }),
+    exit,
+    droppedLogBytes,
+  }),
+]);
+
+/**
+ * Reads a JSON frame.
+ * @throws ProtocolViolation when it is not JSON or not of the schema
+ */
+export function readMessage<T>(schema: z.ZodType<T>, payload: Buffer, name: string): T {
+  const parsed = schema.safeParse(readJson(payload, name));
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new ProtocolViolation(`${name} is not valid: ${issue?.path.join('.')} ${issue?.message}`);
+}
+
+/** @throws ProtocolViolation when it is not JSON */
+export function readJson(payload: Buffer, name: string): unknown {
+  try {
+    return JSON.parse(payload.toString('utf8'));
+  } catch {
+    throw new ProtocolViolation(`${name} is not JSON`);
+  }
+}

@@ -1,0 +1,99 @@
+import type {
+  Call,
+  CallObserver,
+  CloseReason,
+  Outcome,
+  Sandbox,
+  SandboxBackend,
+  SandboxSpec,
+} from '../core/sandbox.ts';
+import { GatewayError, messageOf } from '../errors.ts';
+import { AgentConnection } from './agent.ts';
+import type { Launched, Launcher } from './launcher.ts';
+import { singleUse } from './single-use.ts';
+
+/** Makes sandboxes of what a launcher starts: greets the agent, and hands out only those that answered. */
+export class AgentBackend implements SandboxBackend {
+  readonly isolation: string;
+  readonly #launcher: Launcher;
+
+  constructor(launcher: Launcher) {
+    this.#launcher = launcher;
+    this.isolation = launcher.isolation;
+  }
+
+  async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
+    const launched = await this.#launch(spec, signal);
+    const agent = new AgentConnection(launched.channel);
+    try {
+      await agent.handshake(spec.runtime, signal);
+    } catch (error) {
+      await launched.kill().catch(() => {});
+      if (signal.aborted) throw signal.reason;
+      const said = launched.stderr().trim();
+      const detail = said === '' ? messageOf(error) : `${messageOf(error)}; it said: ${said}`;
+      throw new GatewayError('engine_unavailable', `A ${spec.runtime} sandbox did not boot: ${detail}.`, {
+        cause: error,
+      });
+    }
+    return singleUse(new AgentSandbox(this.isolation, spec, launched, agent));
+  }
+
+  async #launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
+    signal.throwIfAborted();
+    try {
+      return await this.#launcher.launch(spec, signal);
+    } catch (error) {
+      if (signal.aborted) throw signal.reason;
+      if (error instanceof GatewayError) throw error;
+      const message = `The ${this.isolation} engine did not start a ${spec.runtime} sandbox: ${messageOf(error)}.`;
+      throw new GatewayError('engine_unavailable', message, { cause: error });
+    }
+  }
+
+  sweep(): Promise<number> {
+    return this.#launcher.sweep();
+  }
+
+  close(): Promise<void> {
+    return this.#launcher.close();
+  }
+}
+
+class AgentSandbox implements Sandbox {
+  readonly id: string;
+  readonly isolation: string;
+  readonly closed: Promise<CloseReason>;
+  readonly #spec: SandboxSpec;
+  readonly #launched: Launched;
+  readonly #agent: AgentConnection;
+  #destroyed = false;
+
+  constructor(isolation: string, spec: SandboxSpec, launched: Launched, agent: AgentConnection) {
+    this.id = launched.id;
+    this.isolation = isolation;
+    this.#spec = spec;
+    this.#launched = launched;
+    this.#agent = agent;
+    const channelClosed = new Promise<void>((resolve) => launched.channel.once('close', resolve));
+    this.closed = Promise.race([launched.ended, channelClosed]).then(() =>
+      this.#destroyed ? 'destroyed' : 'died',
+    );
+  }
+
+  async run(call: Call, observer: CallObserver, signal: AbortSignal): Promise<Outcome> {
+    const outcome = await this.#agent.run(this.#spec.runtime, call, observer, signal);
+    if (outcome.status === 'succeeded' || outcome.failure.code !== 'function_error') return outcome;
+    // Only a process that was killed, or a sandbox that vanished, can have hit the limit: other failures need no engine call.
+    const killed =
+      outcome.exit === null || outcome.exit.signal === 'SIGKILL' || outcome.exit.signal === 'SIGTERM';
+    if (!killed || !(await this.#launched.ranOutOfMemory().catch(() => false))) return outcome;
+    const message = `The function used more than its ${Math.round(this.#spec.memoryBytes / 2 ** 20)} MiB of memory.`;
+    return { ...outcome, failure: { ...outcome.failure, code: 'out_of_memory', message } };
+  }
+
+  destroy(): Promise<void> {
+    this.#destroyed = true;
+    return this.#launched.kill();
+  }
+}

@@ -1,0 +1,68 @@
+import { Duplex } from 'node:stream';
+
+const HEADER_BYTES = 8;
+const STDERR = 2;
+
+/**
+ * Splits an engine's attach stream, in which standard output and error share one connection (Docker Engine API,
+ * ContainerAttach, "Stream format"). Written here because the engine library's own splitter ignores backpressure, and a function that
+ * prints a gigabyte would then fill the gateway's memory.
+ */
+export class AttachedChannel extends Duplex {
+  readonly #socket: Duplex;
+  readonly #onStderr: (chunk: Buffer) => void;
+  #header = Buffer.alloc(0);
+  /** Bytes still to come of the part under way, and whether they are standard error. */
+  #remaining = 0;
+  #isStderr = false;
+
+  constructor(socket: Duplex, onStderr: (chunk: Buffer) => void) {
+    super();
+    this.#socket = socket;
+    this.#onStderr = onStderr;
+    socket.on('data', (chunk: Buffer) => this.#split(chunk));
+    socket.on('end', () => this.push(null));
+    socket.on('error', (error) => this.destroy(error));
+    socket.on('close', () => this.destroy());
+  }
+
+  override _read(): void {
+    this.#socket.resume();
+  }
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: (error?: Error | null) => void): void {
+    this.#socket.write(chunk, done);
+  }
+
+  override _final(done: () => void): void {
+    this.#socket.end(done);
+  }
+
+  override _destroy(error: Error | null, done: (error?: Error | null) => void): void {
+    this.#socket.destroy();
+    done(error);
+  }
+
+  #split(chunk: Buffer): void {
+    let rest = chunk;
+    while (rest.byteLength > 0) {
+      if (this.#remaining === 0) {
+        const joined = this.#header.byteLength === 0 ? rest : Buffer.concat([this.#header, rest]);
+        if (joined.byteLength < HEADER_BYTES) {
+          this.#header = joined;
+          return;
+        }
+        this.#header = Buffer.alloc(0);
+        this.#isStderr = joined.readUInt8(0) === STDERR;
+        this.#remaining = joined.readUInt32BE(4);
+        rest = joined.subarray(HEADER_BYTES);
+        continue;
+      }
+      const part = rest.subarray(0, this.#remaining);
+      this.#remaining -= part.byteLength;
+      rest = rest.subarray(part.byteLength);
+      if (this.#isStderr) this.#onStderr(part);
+      else if (!this.push(part)) this.#socket.pause();
+    }
+  }
+}

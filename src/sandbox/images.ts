@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto';
+import { readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import type Docker from 'dockerode';
+import tar from 'tar-stream';
+import type { Runtime } from '../core/event.ts';
+import { GatewayError, messageOf } from '../errors.ts';
+import { RUNTIME_LABEL } from './hardening.ts';
+
+export interface ImagesOptions {
+  /** The folder `runtimes/`, which is the build context. */
+  runtimesDir: string;
+  /** What each Dockerfile gets as `BASE`. */
+  baseImages: Readonly<Record<Runtime, string>>;
+  onProgress: (line: string) => void;
+}
+
+interface ContextFile {
+  path: string;
+  content: Buffer;
+  executable: boolean;
+}
+
+/**
+ * The images of the runtimes, built from runtimes/<runtime>/Dockerfile when they are not there. A tag is the hash of all that
+ * goes into the image, so that a changed agent is never served by an image of the old one.
+ */
+export class Images {
+  readonly #docker: Docker;
+  readonly #options: ImagesOptions;
+  readonly #builds = new Map<Runtime, Promise<string>>();
+  #context: Promise<ContextFile[]> | undefined;
+
+  constructor(docker: Docker, options: ImagesOptions) {
+    this.#docker = docker;
+    this.#options = options;
+  }
+
+  /**
+   * The tag of an image that is there, built first if need be; one build at a time per runtime.
+   * @throws GatewayError `isolation_unavailable` when it cannot be built, with the engine's reason
+   */
+  ensure(runtime: Runtime): Promise<string> {
+    let build = this.#builds.get(runtime);
+    if (build === undefined) {
+      build = this.#ensure(runtime);
+      this.#builds.set(runtime, build);
+      build.catch(() => this.#builds.delete(runtime));
+    }
+    return build;
+  }
+
+  /** Looks again at the next `ensure`: the image has been removed under the gateway. */
+  forget(runtime: Runtime): void {
+    this.#builds.delete(runtime);
+  }
+
+  async #ensure(runtime: Runtime): Promise<string> {
+    this.#context ??= readContext(this.#options.runtimesDir);
+    const files = await this.#context;
+    const base = this.#options.baseImages[runtime];
+    const tag = `cronium-runtime-${runtime}:${hashOf(files, base)}`;
+    if (await this.#exists(tag)) return tag;
+    this.#options.onProgress(`building the ${runtime} sandbox image on ${base} (once)`);
+    try {
+      await this.#build(runtime, tag, files, base);
+    } catch (error) {
+      const variable = runtime === 'nodejs' ? 'NODE_BASE_IMAGE' : 'PYTHON_BASE_IMAGE';
+      const remedy = `Is ${base} to be had? ${variable} names another base image.`;
+      const message = `The ${runtime} sandbox image could not be built: ${messageOf(error)}. ${remedy}`;
+      throw new GatewayError('isolation_unavailable', message, { cause: error });
+    }
+    return tag;
+  }
+
+  async #exists(tag: string): Promise<boolean> {
+    try {
+      await this.#docker.getImage(tag).inspect();
+      return true;
+    } catch (error) {
+      if ((error as { statusCode?: number }).statusCode === 404) return false;
+      throw error;
+    }
+  }
+
+  async #build(runtime: Runtime, tag: string, files: readonly ContextFile[], base: string): Promise<void> {
+    const pack = tar.pack();
+    for (const { path, content, executable } of files) {
+      pack.entry({ name: path, mode: executable ? 0o755 : 0o644, mtime: new Date(0) }, content);
+    }
+    pack.finalize();
+    const output = await this.#docker.buildImage(pack, {
+      t: tag,
+      dockerfile: `${runtime}/Dockerfile`,
+      buildargs: { BASE: base },
+      labels: { [RUNTIME_LABEL]: runtime },
+      rm: true,
+      forcerm: true,
+    });
+    await new Promise<void>((resolve, reject) => {
+      this.#docker.modem.followProgress(
+        output,
+        (error) => (error ? reject(error) : resolve()),
+        (event: { stream?: string; status?: string; progress?: string }) => {
+          const line = (event.stream ?? [event.status, event.progress].filter(Boolean).join(' ')).trim();
+          if (line !== '') this.#options.onProgress(`  ${line}`);
+        },
+      );
+    });
+  }
+}
+
+async function readContext(dir: string): Promise<ContextFile[]> {
+  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
+  const files = entries.filter((entry) => entry.isFile() && !entry.parentPath.includes('__pycache__'));
+  const read = files.map(async (entry) => {
+    const full = join(entry.parentPath, entry.name);
+    const content = await readFile(full);
+    // A script is known by its first bytes and not by its mode, which a checkout on Windows does not keep.
+    return {
+      path: relative(dir, full).replaceAll('\\', '/'),
+      content,
+      executable: content.subarray(0, 2).toString() === '#!',
+    };
+  });
+  const context = await Promise.all(read);
+  return context.filter(({ path }) => !path.endsWith('.md')).sort((a, b) => (a.path < b.path ? -1 : 1));
+}
+
+function hashOf(files: readonly ContextFile[], base: string): string {
+  const hash = createHash('sha256').update(`${base}\0`);
+  for (const { path, content } of files) hash.update(`${path}\0${content.byteLength}\0`).update(content);
+  return hash.digest('hex').slice(0, 16);
+}
