@@ -11,7 +11,7 @@ const STDERR = 2;
 export class AttachedChannel extends Duplex {
   readonly #socket: Duplex;
   readonly #onStderr: (chunk: Buffer) => void;
-  #header = Buffer.alloc(0);
+  #header: Buffer = Buffer.alloc(0);
   /** Bytes still to come of the part under way, and whether they are standard error. */
   #remaining = 0;
   #isStderr = false;

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import type Docker from 'dockerode';
 import tar from 'tar-stream';
 import type { Runtime } from '../core/event.ts';
@@ -89,14 +91,18 @@ export class Images {
       pack.entry({ name: path, mode: executable ? 0o755 : 0o644, mtime: new Date(0) }, content);
     }
     pack.finalize();
-    const output = await this.#docker.buildImage(pack, {
-      t: tag,
-      dockerfile: `${runtime}/Dockerfile`,
-      buildargs: { BASE: base },
-      labels: { [RUNTIME_LABEL]: runtime },
-      rm: true,
-      forcerm: true,
-    });
+    // The context as one buffer: it is small, and the library's type asks for a stream of the older kind.
+    const output: NodeJS.ReadableStream = await this.#docker.buildImage(
+      Readable.from([await buffer(pack)], { objectMode: false }),
+      {
+        t: tag,
+        dockerfile: `${runtime}/Dockerfile`,
+        buildargs: { BASE: base },
+        labels: { [RUNTIME_LABEL]: runtime },
+        rm: true,
+        forcerm: true,
+      },
+    );
     await new Promise<void>((resolve, reject) => {
       this.#docker.modem.followProgress(
         output,

@@ -1,7 +1,7 @@
 /** Keeps the last bytes of a stream that may be endless. */
 export class Tail {
   readonly #limitBytes: number;
-  #kept = Buffer.alloc(0);
+  #kept: Buffer = Buffer.alloc(0);
 
   constructor(limitBytes = 4_096) {
     this.#limitBytes = limitBytes;

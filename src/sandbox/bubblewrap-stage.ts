@@ -1,0 +1,98 @@
+import {
+  cp,
+  link,
+  lstat,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readlink,
+  realpath,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import type { HostFiles } from './bubblewrap-args.ts';
+import { SANDBOX_UID } from './hardening.ts';
+
+const SYSTEM_DIRECTORIES = ['/usr/bin', '/usr/lib', '/usr/lib32', '/usr/lib64'];
+const ROOT_DIRECTORIES = ['/bin', '/lib', '/lib32', '/lib64'];
+const OTHERS_MAY_READ_AND_ENTER = 0o005;
+
+/**
+ * A directory with the files that sandboxes see and the host does not have in a place that every user can read: the agents, a
+ * passwd that knows one user, and Node.js where it lies under somebody's home.
+ */
+export class Stage {
+  readonly files: HostFiles;
+  readonly #directory: string;
+
+  private constructor(directory: string, files: HostFiles) {
+    this.#directory = directory;
+    this.files = files;
+  }
+
+  static async create(options: { instanceId: string; runtimesDir: string; node: string }): Promise<Stage> {
+    const directory = await mkdtemp(join(tmpdir(), prefixOf(options.instanceId)));
+    const agents = join(directory, 'runtimes');
+    const passwd = join(directory, 'passwd');
+    const group = join(directory, 'group');
+    await chmod(directory, 0o755);
+    await mkdir(agents);
+    await cp(options.runtimesDir, agents, {
+      recursive: true,
+      filter: (source) => !source.includes('__pycache__'),
+    });
+    await writeFile(passwd, `sandbox:x:${SANDBOX_UID}:${SANDBOX_UID}::/tmp:/usr/bin/bash\n`);
+    await writeFile(group, `sandbox:x:${SANDBOX_UID}:\n`);
+    await openToAll(directory);
+    const node = await readableByAll(await realpath(options.node), join(directory, 'node'));
+    return new Stage(directory, { ...(await systemFiles()), agents, node, passwd, group });
+  }
+
+  /** Removes what an earlier run of this gateway staged. */
+  static async sweep(instanceId: string): Promise<number> {
+    const names = (await readdir(tmpdir())).filter((name) => name.startsWith(prefixOf(instanceId)));
+    for (const name of names) await rm(join(tmpdir(), name), { recursive: true, force: true });
+    return names.length;
+  }
+
+  async remove(): Promise<void> {
+    await rm(this.#directory, { recursive: true, force: true });
+  }
+}
+
+function prefixOf(instanceId: string): string {
+  return `cronium-${instanceId}-`;
+}
+
+async function systemFiles(): Promise<Pick<HostFiles, 'system' | 'links'>> {
+  const system: string[] = [];
+  const links: Record<string, string> = {};
+  for (const path of [...SYSTEM_DIRECTORIES, ...ROOT_DIRECTORIES]) {
+    const found = await lstat(path).catch(() => undefined);
+    if (found?.isSymbolicLink()) links[path] = await readlink(path);
+    else if (found?.isDirectory()) system.push(path);
+  }
+  return { system, links };
+}
+
+/** The path itself when every user can reach it, else a copy that they can. */
+async function readableByAll(path: string, copy: string): Promise<string> {
+  for (let at = path; at !== dirname(at); at = dirname(at)) {
+    const { mode } = await stat(at);
+    if ((mode & OTHERS_MAY_READ_AND_ENTER) === OTHERS_MAY_READ_AND_ENTER) continue;
+    // A link costs nothing where both are on one file system.
+    await link(path, copy).catch(() => cp(path, copy));
+    return copy;
+  }
+  return path;
+}
+
+/** A checkout made under a strict umask is not readable by others. */
+async function openToAll(directory: string): Promise<void> {
+  for (const entry of await readdir(directory, { recursive: true, withFileTypes: true })) {
+    await chmod(join(entry.parentPath, entry.name), 0o755);
+  }
+}

@@ -1,0 +1,235 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { randomInt } from 'node:crypto';
+import { access, constants } from 'node:fs/promises';
+import type { Readable, Writable } from 'node:stream';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SandboxSpec } from '../core/sandbox.ts';
+import { bubblewrapArgs } from './bubblewrap-args.ts';
+import { Stage } from './bubblewrap-stage.ts';
+import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
+import type { Launched, Launcher } from './launcher.ts';
+import { ProcessChannel } from './process-channel.ts';
+import { childrenOf, isAlive, signalProcess } from './process-tree.ts';
+import { ResourceManager, type Watch } from './resource-manager.ts';
+import { Tail } from './tail.ts';
+
+export interface BubblewrapOptions {
+  instanceId: string;
+  runtimesDir: string;
+  /** The Node.js binary that functions run on. */
+  node: string;
+  limitsEnabled: boolean;
+  /** For hosts where control groups are writable and must not be used. */
+  useCgroups?: boolean;
+}
+
+/** Far above the users of any host, so that what a sandbox runs as owns nothing outside. */
+const FIRST_OUTER_UID = 2_000_000_000;
+const OUTER_UIDS = 100_000;
+const REQUIRED = ['/usr/bin/bwrap', '/usr/bin/python3', '/usr/bin/prlimit', '/usr/bin/bash'];
+const PROBE_TIMEOUT_MS = 10_000;
+const GONE_POLL_MS = 2;
+const GONE_TIMEOUT_MS = 5_000;
+
+/** Joins control groups, then becomes the command: before the first process of the sandbox exists. */
+const JOIN_AND_EXEC =
+  'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
+
+type Child = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** Sandboxes as process trees in namespaces of their own, by bubblewrap: for hosts without a container engine. */
+export class BubblewrapLauncher implements Launcher {
+  readonly isolation = 'bubblewrap';
+  readonly #options: BubblewrapOptions;
+  readonly #stage: Stage;
+  readonly #cgroups: Cgroups | undefined;
+  readonly #manager = new ResourceManager();
+  readonly #live = new Set<BubblewrapSandbox>();
+  /** Whether bwrap is started as a user that owns nothing, which needs root to begin with. */
+  #dropsUser: boolean;
+  #launches = randomInt(OUTER_UIDS);
+
+  private constructor(options: BubblewrapOptions, stage: Stage, cgroups: Cgroups | undefined) {
+    this.#options = options;
+    this.#stage = stage;
+    this.#cgroups = cgroups;
+    this.#dropsUser = process.getuid?.() === 0;
+  }
+
+  /** @throws Error naming what this host lacks */
+  static async connect(options: BubblewrapOptions): Promise<BubblewrapLauncher> {
+    if (process.platform !== 'linux') throw new Error('bubblewrap needs Linux');
+    for (const path of REQUIRED) {
+      await access(path, constants.X_OK).catch(() => {
+        throw new Error(`${path} is missing`);
+      });
+    }
+    const cgroups =
+      options.limitsEnabled && options.useCgroups !== false
+        ? detectCgroups(`cronium-${options.instanceId}`)
+        : undefined;
+    await Stage.sweep(options.instanceId);
+    const launcher = new BubblewrapLauncher(options, await Stage.create(options), cgroups);
+    await launcher.#prove().catch(async (error) => {
+      await launcher.close();
+      throw error;
+    });
+    return launcher;
+  }
+
+  /** What bounds memory, processes and processor time here. */
+  get limiter(): 'cgroup-v1' | 'cgroup-v2' | 'resource-manager' | 'none' {
+    if (!this.#options.limitsEnabled) return 'none';
+    return this.#cgroups === undefined ? 'resource-manager' : `cgroup-v${this.#cgroups.version}`;
+  }
+
+  async launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
+    signal.throwIfAborted();
+    this.#launches += 1;
+    const id = `bwrap-${this.#options.instanceId}-${this.#launches}`;
+    const cgroup = this.#cgroups?.create(`${this.#launches}`, spec);
+    const args = bubblewrapArgs(spec, this.#stage.files, this.#options.limitsEnabled);
+    const child = this.#spawn(['/usr/bin/bwrap', ...args], cgroup);
+    const watch =
+      cgroup === undefined && this.#options.limitsEnabled && child.pid !== undefined
+        ? this.#manager.watch(child.pid, spec)
+        : undefined;
+    const sandbox = new BubblewrapSandbox(id, child, cgroup, watch);
+    this.#live.add(sandbox);
+    sandbox.removed.then(() => this.#live.delete(sandbox));
+    return sandbox;
+  }
+
+  /** Everything in a sandbox dies with its gateway; what can be left are the gateway's control groups and staged files. */
+  async sweep(): Promise<number> {
+    await this.#cgroups?.sweep();
+    return 0;
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#live].map((sandbox) => sandbox.kill()));
+    await this.#cgroups?.close();
+    await this.#stage.remove();
+  }
+
+  /** Starts the smallest sandbox there is, as an own user if that works and as this one if not. */
+  async #prove(): Promise<void> {
+    const failure = await this.#trial();
+    if (failure === undefined) return;
+    if (!this.#dropsUser) throw new Error(`bwrap cannot make a sandbox here: ${failure}`);
+    this.#dropsUser = false;
+    const second = await this.#trial();
+    if (second !== undefined) throw new Error(`bwrap cannot make a sandbox here: ${second}`);
+  }
+
+  async #trial(): Promise<string | undefined> {
+    const spec: SandboxSpec = {
+      runtime: 'bash',
+      memoryBytes: 2 ** 26,
+      cpus: 1,
+      pids: 16,
+      tmpBytes: 2 ** 20,
+      runBytes: 2 ** 20,
+    };
+    const args = bubblewrapArgs(spec, this.#stage.files, this.#options.limitsEnabled);
+    const command = args.slice(0, args.lastIndexOf('--') + 1);
+    const child = this.#spawn(['/usr/bin/bwrap', ...command, '/usr/bin/true'], undefined);
+    const stderr = new Tail();
+    child.stderr.on('data', (chunk: Buffer) => stderr.append(chunk));
+    child.stdout.resume();
+    const timer = setTimeout(() => child.kill('SIGKILL'), PROBE_TIMEOUT_MS);
+    try {
+      return await new Promise((resolve) => {
+        child.once('error', (error) => resolve(error.message));
+        child.once('close', (code, signal) =>
+          resolve(code === 0 ? undefined : stderr.text().trim() || `it ended with ${code ?? signal}`),
+        );
+      });
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #spawn(command: readonly string[], cgroup: Cgroup | undefined): Child {
+    const uid = String(FIRST_OUTER_UID + (this.#launches % OUTER_UIDS));
+    const dropped = [
+      '/usr/bin/setpriv',
+      `--reuid=${uid}`,
+      `--regid=${uid}`,
+      '--clear-groups',
+      '--',
+      ...command,
+    ];
+    const whole = this.#dropsUser ? dropped : command;
+    const joined =
+      cgroup === undefined
+        ? whole
+        : ['/bin/sh', '-c', JOIN_AND_EXEC, 'sh', ...cgroup.directories, '--', ...whole];
+    // An empty environment: bwrap clears it too, but /proc shows what it was started with.
+    return spawn(joined[0]!, joined.slice(1), { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe'] });
+  }
+}
+
+class BubblewrapSandbox implements Launched {
+  readonly id: string;
+  readonly channel: ProcessChannel;
+  readonly ended: Promise<void>;
+  /** Resolves when nothing of it is left. */
+  readonly removed: Promise<void>;
+  readonly #child: Child;
+  readonly #cgroup: Cgroup | undefined;
+  readonly #watch: Watch | undefined;
+  readonly #stderr = new Tail();
+  readonly #markRemoved: () => void;
+  #killing: Promise<void> | undefined;
+
+  constructor(id: string, child: Child, cgroup: Cgroup | undefined, watch: Watch | undefined) {
+    this.id = id;
+    this.#child = child;
+    this.#cgroup = cgroup;
+    this.#watch = watch;
+    this.channel = new ProcessChannel(child.stdin, child.stdout);
+    this.channel.on('error', () => {});
+    child.stderr.on('data', (chunk: Buffer) => this.#stderr.append(chunk));
+    child.on('error', (error) => this.#stderr.append(Buffer.from(error.message)));
+    this.ended = new Promise((resolve) => {
+      child.once('exit', () => resolve());
+      child.once('error', () => resolve());
+    });
+    const removed = Promise.withResolvers<void>();
+    this.removed = removed.promise;
+    this.#markRemoved = removed.resolve;
+  }
+
+  stderr(): string {
+    return this.#stderr.text();
+  }
+
+  kill(): Promise<void> {
+    this.#killing ??= this.#kill();
+    return this.#killing;
+  }
+
+  async ranOutOfMemory(): Promise<boolean> {
+    return this.#cgroup?.ranOutOfMemory() ?? this.#watch?.ranOutOfMemory() ?? false;
+  }
+
+  async #kill(): Promise<void> {
+    this.#watch?.stop();
+    const { pid } = this.#child;
+    // Process 1 of the sandbox goes last: the kernel lets it go only when all others in its namespace have gone.
+    const inner =
+      pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null
+        ? []
+        : childrenOf(pid);
+    for (const first of inner) signalProcess(first, 'SIGKILL');
+    this.#child.kill('SIGKILL');
+    this.channel.destroy();
+    this.#child.stderr.destroy();
+    await this.ended;
+    const deadline = Date.now() + GONE_TIMEOUT_MS;
+    while (inner.some(isAlive) && Date.now() < deadline) await sleep(GONE_POLL_MS);
+    await this.#cgroup?.remove();
+    this.#markRemoved();
+  }
+}

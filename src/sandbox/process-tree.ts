@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+
+const PAGE_BYTES = 4_096;
+
+/** A process and all that descend from it, as far as they can be read now. */
+export function processTree(root: number): number[] {
+  const pids = [root];
+  for (const pid of pids) pids.push(...childrenOf(pid));
+  return pids;
+}
+
+/** Children by every thread of the process: any thread may have forked. */
+export function childrenOf(pid: number): number[] {
+  const text = read(`/proc/${pid}/task/${pid}/children`) ?? '';
+  return text.split(' ').filter(Boolean).map(Number);
+}
+
+/** Resident memory, bytes; pages that several share are counted for each. */
+export function residentBytes(pids: readonly number[]): number {
+  return sum(pids, (pid) => Number((read(`/proc/${pid}/statm`) ?? '0 0').split(' ')[1]) * PAGE_BYTES);
+}
+
+/** Proportional memory, bytes: shared pages are divided among those who share them. Exact, and dearer to ask for. */
+export function proportionalBytes(pids: readonly number[]): number {
+  return sum(
+    pids,
+    (pid) => Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`) ?? '')?.[1] ?? 0) * 1_024,
+  );
+}
+
+/** Whether it still runs. A zombie does not: only its parent has not asked for its status yet. */
+export function isAlive(pid: number): boolean {
+  const stat = read(`/proc/${pid}/stat`);
+  // The name before it is in parentheses and may hold anything.
+  return stat !== undefined && stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z';
+}
+
+/** Signals a process that may be gone by now. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+function sum(pids: readonly number[], bytesOf: (pid: number) => number): number {
+  return pids.reduce((total, pid) => total + bytesOf(pid), 0);
+}
+
+function read(path: string): string | undefined {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    // The process has ended: that is how most of them are found out.
+    return undefined;
+  }
+}
