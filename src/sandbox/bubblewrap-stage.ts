@@ -1,4 +1,5 @@
 import {
+  chmod,
   cp,
   link,
   lstat,
