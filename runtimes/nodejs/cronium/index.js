@@ -1,0 +1,59 @@
+'use strict';
+
+/**
+ * The helper module that a function imports as `cronium`.
+ * The worker binds it to the call before it loads the function; unbound, it answers with nothing.
+ */
+
+/** @type {{ event: unknown, output: (value: unknown) => void }} */
+let call = { event: undefined, output() {} };
+
+// Plain assignments, so that Node.js finds the names for `import { input } from 'cronium'`.
+exports.input = input;
+exports.output = output;
+exports.event = event;
+
+/** The request body: parsed if it is JSON, else text, else bytes. An event that is no HTTP request is its own input. */
+function input() {
+  const given = call.event;
+  if (given === null || typeof given !== 'object' || !('body' in given)) return given;
+  const { body, isBase64Encoded } = given;
+  if (typeof body !== 'string') return body;
+  if (!isBase64Encoded) return parsed(body);
+  const bytes = Buffer.from(body, 'base64');
+  try {
+    return parsed(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return bytes;
+  }
+}
+
+/**
+ * Answers with `value` in place of what the script prints; the last call wins.
+ * @param {unknown} value
+ */
+function output(value) {
+  call.output(value);
+}
+
+/** The whole event. */
+function event() {
+  return call.event;
+}
+
+/** @param {string} text */
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+// Not enumerable: it is the worker's, and `import *` need not show it.
+Object.defineProperty(exports, Symbol.for('cronium.bind'), {
+  /** @param {{ event: unknown, output: (value: unknown) => void }} bound */
+  value(bound) {
+    call = bound;
+  },
+});
