@@ -13,12 +13,10 @@ exports.input = input;
 exports.output = output;
 exports.event = event;
 
-/** The request body: parsed if it is JSON, else text, else bytes. An event that is no HTTP request is its own input. */
+/** The request body: parsed if it is JSON, else text, else bytes; null where there is none. */
 function input() {
-  const given = call.event;
-  if (given === null || typeof given !== 'object' || !('body' in given)) return given;
-  const { body, isBase64Encoded } = given;
-  if (typeof body !== 'string') return body;
+  const { body, isBase64Encoded } = Object(call.event);
+  if (typeof body !== 'string') return body ?? null;
   if (!isBase64Encoded) return parsed(body);
   const bytes = Buffer.from(body, 'base64');
   try {

@@ -27,6 +27,8 @@ const TYPE = {
   OUTPUT: 0x15,
 };
 
+const { allocUnsafe } = Buffer;
+
 /** Bytes in front of a payload. */
 const HEADER_BYTES = 5;
 
@@ -35,8 +37,8 @@ const HEADER_BYTES = 5;
  * @param {number} length of the payload in bytes
  */
 function header(type, length) {
-  const head = Buffer.allocUnsafe(HEADER_BYTES);
-  // By index: methods of Buffer.prototype are within a function's reach.
+  const head = allocUnsafe(HEADER_BYTES);
+  // By index: Buffer and its prototype are within a function's reach.
   head[0] = length >>> 24;
   head[1] = length >>> 16;
   head[2] = length >>> 8;
