@@ -1,0 +1,48 @@
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { GatewayError } from '../errors.ts';
+import type { App, AppDeps, AppEnv } from './context.ts';
+import { registerEvents } from './events.ts';
+import { registerFunctionUrl } from './function-url.ts';
+import { registerHealth } from './health.ts';
+import { registerInvocations } from './invocations.ts';
+import { registerOpenApi } from './openapi.ts';
+import { registerPools } from './pools.ts';
+import { answerError, invalid, problem } from './problem.ts';
+
+/** The gateway's whole HTTP interface; it listens nowhere by itself. */
+export function createApp(deps: AppDeps): App {
+  const app: App = new OpenAPIHono<AppEnv>({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  });
+  registerFunctionUrl(app, deps);
+  registerEvents(app, deps);
+  registerInvocations(app, deps);
+  registerPools(app, deps);
+  registerHealth(app, deps);
+  registerOpenApi(app);
+  refuseOtherMethods(app);
+  app.notFound((c) => problem(new GatewayError('not_found', `There is nothing at ${c.req.path}`)));
+  app.onError((error, c) => answerError(error, c, deps.logger));
+  return app;
+}
+
+/** A path that exists answers 405, with the methods it has, to those it has not. */
+function refuseOtherMethods(app: App): void {
+  const methodsOf = new Map<string, Set<string>>();
+  for (const { path, method } of app.routes) {
+    if (method === 'ALL') continue;
+    const methods = methodsOf.get(path) ?? new Set();
+    methodsOf.set(path, methods.add(method));
+    if (method === 'GET') methods.add('HEAD');
+  }
+  for (const [path, methods] of methodsOf) {
+    const allow = [...methods].sort().join(', ');
+    app.all(path, (c) =>
+      problem(new GatewayError('method_not_allowed', `${c.req.method} is not allowed here; use ${allow}`), {
+        allow,
+      }),
+    );
+  }
+}

@@ -1,0 +1,66 @@
+import type { HttpBindings } from '@hono/node-server';
+import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { createMiddleware } from 'hono/factory';
+import type { Config } from '../config.ts';
+import type { Invoker } from '../core/invoker.ts';
+import type { PoolStatus } from '../core/pool.ts';
+import type { EventStore, InvocationReader } from '../core/store.ts';
+import type { Authenticator, Principal } from './auth.ts';
+import { demandScope, type Scope } from './scopes.ts';
+
+export type AppConfig = Pick<
+  Config,
+  'PUBLIC_URL' | 'MAX_BODY_BYTES' | 'DEFAULT_TIMEOUT_MS' | 'DEFAULT_MEMORY_MB' | 'DEFAULT_CPUS'
+>;
+
+export interface Readiness {
+  ok: boolean;
+  /** What is missing, for the operator. */
+  reasons: string[];
+}
+
+/** Hears of errors that are the gateway's own fault. */
+export interface Logger {
+  error(message: string, fields: Record<string, unknown>): void;
+}
+
+/** Everything the HTTP side needs from the rest of the gateway. */
+export interface AppDeps {
+  config: AppConfig;
+  /** Asked on every call of a function: give it a cache. */
+  events: EventStore;
+  invocations: InvocationReader;
+  invoker: Invoker;
+  pools: () => PoolStatus[];
+  auth: Authenticator;
+  ready: () => Promise<Readiness>;
+  /** A UUID of version 7. */
+  newId: () => string;
+  now: () => Date;
+  logger: Logger;
+}
+
+export interface AppEnv {
+  /** Absent where there is no socket, as in `app.request()`. */
+  Bindings: Partial<HttpBindings>;
+  Variables: { principal: Principal };
+}
+
+export type App = OpenAPIHono<AppEnv>;
+
+/** The socket's two ends, where there is a socket. */
+export function bindingsOf(c: Context<AppEnv>): Partial<HttpBindings> {
+  const bindings: Partial<HttpBindings> | undefined = c.env;
+  return bindings ?? {};
+}
+
+/** Lets only tokens with the scope through, and tells the handler whose they are. */
+export function secured(auth: Authenticator, scope: Scope) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    const principal = await auth.authenticate(c.req.header('authorization'));
+    demandScope(principal, scope);
+    c.set('principal', principal);
+    await next();
+  });
+}

@@ -1,0 +1,111 @@
+import type { ServerResponse } from 'node:http';
+import type { InvokeResponse } from '../core/invoker.ts';
+import { GatewayError } from '../errors.ts';
+
+/** Belong to a connection and not to an answer (RFC 9110, section 7.6.1), or are the gateway's to set. */
+const DROPPED = new Set([
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-authenticate',
+  'proxy-authorization',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
+const BODILESS = new Set([204, 205, 304]);
+const PHASES = ['admit', 'acquire', 'inject', 'exec'] as const;
+
+/**
+ * A function's answer as HTTP. A body that fails on its way cuts the connection, so that nobody takes it for whole.
+ * @throws GatewayError `invalid_response` when the head cannot be sent
+ */
+export function toResponse(
+  answer: InvokeResponse,
+  method: string,
+  outgoing: ServerResponse | undefined,
+): Response {
+  const { body, statusCode } = answer;
+  try {
+    const headers = headersOf(answer);
+    const isEmpty = BODILESS.has(statusCode);
+    if (isEmpty || method === 'HEAD') {
+      discard(body);
+      if (isEmpty) headers.delete('content-type');
+      else if (body instanceof Uint8Array) headers.set('content-length', String(body.byteLength));
+      return new Response(null, { status: statusCode, headers });
+    }
+    if (!headers.has('content-type')) headers.set('content-type', 'application/octet-stream');
+    const sent = body instanceof Uint8Array ? Buffer.from(body) : cutOnFailure(body, outgoing);
+    return new Response(sent, { status: statusCode, headers });
+  } catch (error) {
+    discard(body);
+    throw error;
+  }
+}
+
+function headersOf(answer: InvokeResponse): Headers {
+  const { statusCode, invocationId } = answer;
+  const refuse = (what: string) =>
+    new GatewayError('invalid_response', `The function's response is not valid: ${what}`, { invocationId });
+  if (!Number.isInteger(statusCode) || statusCode < 200 || statusCode > 599) {
+    throw refuse(`status ${statusCode} is not between 200 and 599`);
+  }
+  const headers = new Headers();
+  for (const [name, value] of Object.entries(answer.headers)) {
+    if (!HEADER_NAME.test(name)) throw refuse(`${JSON.stringify(name)} is not the name of a header`);
+    if (!HEADER_VALUE.test(value))
+      throw refuse(`the value of the header ${name} has characters that no header can`);
+    const lower = name.toLowerCase();
+    if (!DROPPED.has(lower) && !lower.startsWith('x-cronium-')) headers.append(lower, value);
+  }
+  for (const cookie of answer.cookies) {
+    if (!HEADER_VALUE.test(cookie)) throw refuse('a cookie has characters that no header can');
+    headers.append('set-cookie', cookie);
+  }
+  headers.set('x-cronium-invocation-id', invocationId);
+  headers.set('x-cronium-start', answer.start);
+  headers.set('x-cronium-isolation', answer.isolation);
+  headers.append('server-timing', serverTiming(answer));
+  return headers;
+}
+
+function serverTiming({ phases }: InvokeResponse): string {
+  return PHASES.flatMap((name) => {
+    const duration = phases[name];
+    return duration === undefined ? [] : [`${name};dur=${Number(duration.toFixed(3))}`];
+  }).join(', ');
+}
+
+function discard(body: Uint8Array | ReadableStream<Uint8Array>): void {
+  if (!(body instanceof Uint8Array)) body.cancel().catch(() => {});
+}
+
+/** Passes a stream on. On failure the socket is destroyed: ending it would complete the chunked encoding. */
+function cutOnFailure(
+  body: ReadableStream<Uint8Array>,
+  outgoing: ServerResponse | undefined,
+): ReadableStream<Uint8Array> {
+  const reader = body.getReader();
+  return new ReadableStream<Uint8Array>(
+    {
+      async pull(controller) {
+        try {
+          const { done, value } = await reader.read();
+          if (done) controller.close();
+          else controller.enqueue(value);
+        } catch (error) {
+          // The server sees the socket close and cancels this stream; an error here would only be printed.
+          if (outgoing === undefined) controller.error(error);
+          else outgoing.destroy();
+        }
+      },
+      cancel: (reason) => reader.cancel(reason),
+    },
+    { highWaterMark: 0 },
+  );
+}

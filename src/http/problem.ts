@@ -1,0 +1,85 @@
+import { STATUS_CODES } from 'node:http';
+import { z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { HTTPException } from 'hono/http-exception';
+import { type Fault, GatewayError } from '../errors.ts';
+import type { AppEnv, Logger } from './context.ts';
+
+/** RFC 9457, with a `code` that callers match on. */
+export const problemSchema = z
+  .object({
+    type: z.literal('about:blank'),
+    title: z.string(),
+    status: z.int(),
+    detail: z.string(),
+    code: z.string(),
+    errors: z
+      .array(z.object({ path: z.string(), message: z.string() }))
+      .optional()
+      .openapi({ description: 'Each fault of a request that is well-formed but not valid' }),
+    error: z
+      .object({ code: z.string(), message: z.string(), invocationId: z.string() })
+      .optional()
+      .openapi({ description: 'Set when an invocation failed' }),
+  })
+  .openapi('Problem');
+
+/** The response that tells a caller what went wrong. */
+export function problem(error: GatewayError, headers: Record<string, string> = {}): Response {
+  const { code, message, status, faults, invocationId, retryAfterSeconds } = error;
+  const body: z.infer<typeof problemSchema> = {
+    type: 'about:blank',
+    title: STATUS_CODES[status] ?? 'Client Closed Request',
+    status,
+    detail: message,
+    code,
+  };
+  if (faults.length > 0) body.errors = faults.map(({ path, message }) => ({ path, message }));
+  const all = new Headers({ 'content-type': 'application/problem+json', ...headers });
+  if (invocationId !== undefined) {
+    body.error = { code, message, invocationId };
+    all.set('x-cronium-invocation-id', invocationId);
+  }
+  if (retryAfterSeconds !== undefined) all.set('retry-after', String(Math.ceil(retryAfterSeconds)));
+  const challenge = challengeOf(error);
+  if (challenge !== undefined) all.set('www-authenticate', challenge);
+  return new Response(JSON.stringify(body), { status, headers: all });
+}
+
+/** RFC 6750, section 3: no error attribute for who sent no token at all. */
+function challengeOf({ code, message, scope }: GatewayError): string | undefined {
+  if (code === 'unauthorized') return 'Bearer realm="cronium"';
+  if (code !== 'invalid_token' && code !== 'insufficient_scope') return undefined;
+  const attributes = [`realm="cronium"`, `error="${code}"`, `error_description="${quotable(message)}"`];
+  if (scope !== undefined) attributes.push(`scope="${quotable(scope)}"`);
+  return `Bearer ${attributes.join(', ')}`;
+}
+
+const quotable = (text: string) => text.replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7e]/g, '');
+
+/** What is thrown in a handler, as a response; anything that is not meant for the caller is logged and kept back. */
+export function answerError(error: unknown, c: Context<AppEnv>, logger: Logger): Response {
+  if (error instanceof GatewayError) return problem(error);
+  if (error instanceof HTTPException && error.status < 500) {
+    const code = error.status === 415 ? 'unsupported_media_type' : 'bad_request';
+    return problem(new GatewayError(code, error.message));
+  }
+  logger.error('A request failed unexpectedly', { error, method: c.req.method, path: c.req.path });
+  return problem(
+    new GatewayError('internal_error', 'Something went wrong in the gateway; its log has the reason'),
+  );
+}
+
+/** Turns zod's issues into faults; members that nobody knows are named one by one. */
+export function invalid(error: z.core.$ZodError): GatewayError {
+  const faults = error.issues.flatMap((issue): Fault[] => {
+    if (issue.code !== 'unrecognized_keys') return [{ path: issue.path.join('.'), message: issue.message }];
+    return issue.keys.map((key) => ({
+      path: [...issue.path, key].join('.'),
+      message: 'is not a known member',
+    }));
+  });
+  const names = faults.map((fault) => fault.path).filter((path) => path !== '');
+  const message = `The request is not valid${names.length > 0 ? `: see ${names.join(', ')}` : ''}`;
+  return new GatewayError('validation_failed', message, { faults });
+}

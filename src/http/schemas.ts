@@ -1,0 +1,160 @@
+import { z } from '@hono/zod-openapi';
+import { AUTH_MODES, RUNTIMES } from '../core/event.ts';
+import { INVOCATION_STATUSES } from '../core/store.ts';
+
+export const EVENT_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** Set by the gateway itself: a function that sets them would deceive its runtime. */
+const RESERVED_NAME = /^(CRONIUM_.*|AWS_LAMBDA_.*|_HANDLER|_TRACEPARENT)$/;
+const MAX_CODE_BYTES = 1_048_576;
+const MAX_VARIABLES_BYTES = 65_536;
+
+const encodable = (text: string) => text.isWellFormed() && !text.includes('\0');
+
+const variables = z
+  .record(z.string(), z.string())
+  .superRefine((values, context) => {
+    const fault = (name: string, message: string) =>
+      context.addIssue({ code: 'custom', path: name === '' ? [] : [name], message });
+    let bytes = 0;
+    for (const [name, value] of Object.entries(values)) {
+      bytes += Buffer.byteLength(name) + Buffer.byteLength(value) + 2;
+      if (!VARIABLE_NAME.test(name))
+        fault(name, `${JSON.stringify(name)} must match ${VARIABLE_NAME.source}`);
+      else if (RESERVED_NAME.test(name)) fault(name, 'is a name that the gateway sets itself');
+      if (!encodable(value)) fault(name, 'must be Unicode text without NUL');
+    }
+    if (bytes > MAX_VARIABLES_BYTES)
+      fault('', `must not take more than ${MAX_VARIABLES_BYTES} bytes together`);
+  })
+  .openapi({ type: 'object', additionalProperties: { type: 'string' } });
+
+const settings = {
+  name: z
+    .string()
+    .regex(EVENT_NAME, `must match ${EVENT_NAME.source}`)
+    .openapi({ example: 'hello', description: 'Unique in a gateway: it is the function’s URL' }),
+  runtime: z.enum(RUNTIMES),
+  code: z
+    .string()
+    .min(1, 'must not be empty')
+    .refine(
+      (code) => Buffer.byteLength(code) <= MAX_CODE_BYTES,
+      `must not be more than ${MAX_CODE_BYTES} bytes`,
+    )
+    .refine(encodable, 'must be Unicode text without NUL'),
+  description: z.string().max(1_000).refine(encodable, 'must be Unicode text without NUL').default(''),
+  auth: z.enum(AUTH_MODES).default('jwt'),
+  timeoutMs: z.int().min(1).max(900_000).optional(),
+  memoryMb: z.int().min(32).max(65_536).optional(),
+  cpus: z.number().min(0.05).max(64).optional(),
+  env: variables.default({}),
+  secrets: variables.optional().openapi({
+    description: 'Encrypted at rest and never returned; a replacement without them keeps those there are',
+  }),
+  enabled: z.boolean().default(true),
+};
+
+const namesOnce = (
+  body: { env: Record<string, string>; secrets?: Record<string, string> | undefined },
+  context: z.RefinementCtx,
+) => {
+  for (const name of Object.keys(body.secrets ?? {})) {
+    if (!Object.hasOwn(body.env, name)) continue;
+    context.addIssue({ code: 'custom', path: ['secrets', name], message: 'is in env too' });
+  }
+};
+
+/** What `POST /v1/events` takes. */
+export const newEventSchema = z.strictObject(settings).superRefine(namesOnce).openapi('NewEvent');
+
+/** What `PUT /v1/events/{name}` takes: the whole event again; its name may be left out. */
+export const eventReplacementSchema = z
+  .strictObject({ ...settings, name: settings.name.optional() })
+  .superRefine(namesOnce)
+  .openapi('EventReplacement');
+
+export type EventBody = z.output<typeof eventReplacementSchema>;
+
+const time = z.iso.datetime();
+
+export const eventSchema = z
+  .object({
+    id: z.string(),
+    name: z.string(),
+    url: z.url(),
+    version: z.int(),
+    runtime: z.enum(RUNTIMES),
+    description: z.string(),
+    auth: z.enum(AUTH_MODES),
+    timeoutMs: z.int(),
+    memoryMb: z.int(),
+    cpus: z.number(),
+    env: z.record(z.string(), z.string()),
+    secretNames: z.array(z.string()),
+    enabled: z.boolean(),
+    codeSha256: z.string(),
+    createdAt: time,
+    updatedAt: time,
+  })
+  .openapi('Event');
+
+export const eventWithCodeSchema = eventSchema.extend({ code: z.string() }).openapi('EventWithCode');
+export const eventListSchema = z.object({ items: z.array(eventSchema) }).openapi('EventList');
+
+const milliseconds = z.number().optional();
+
+export const invocationSchema = z
+  .object({
+    id: z.string(),
+    event: z.string(),
+    version: z.int(),
+    status: z.enum(INVOCATION_STATUSES),
+    start: z.enum(['warm', 'cold']).nullable(),
+    isolation: z.string().nullable(),
+    phases: z
+      .object({
+        admit: milliseconds,
+        acquire: milliseconds,
+        inject: milliseconds,
+        exec: milliseconds,
+        destroy: milliseconds,
+      })
+      .openapi({ description: 'Milliseconds; a phase that was not reached is absent' }),
+    statusCode: z.int().nullable(),
+    exit: z.object({ code: z.int().nullable(), signal: z.string().nullable() }).nullable(),
+    error: z.object({ code: z.string(), message: z.string(), trace: z.string().optional() }).nullable(),
+    logs: z.string(),
+    logsTruncated: z.boolean(),
+    createdAt: time,
+    endedAt: time.nullable(),
+  })
+  .openapi('Invocation');
+
+export const invocationPageSchema = z
+  .object({ items: z.array(invocationSchema), nextCursor: z.string().nullable() })
+  .openapi('InvocationPage');
+
+export const pageQuerySchema = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z.string().max(100).optional().openapi({ description: 'A nextCursor of an earlier page' }),
+});
+
+export const poolSchema = z
+  .object({
+    key: z.string(),
+    runtime: z.string(),
+    isolation: z.string(),
+    min: z.int(),
+    target: z.int(),
+    max: z.int(),
+    starting: z.int(),
+    ready: z.int(),
+    taken: z.int(),
+    waiting: z.int(),
+    warmStarts: z.int(),
+    coldStarts: z.int(),
+    bootFailures: z.int(),
+    lastError: z.string().nullable(),
+  })
+  .openapi('Pool');

@@ -1,0 +1,68 @@
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { createAdaptorServer } from '@hono/node-server';
+import type { App } from './context.ts';
+
+export interface Listening {
+  /** `http://host:port`, for a caller on this machine when the address is a wildcard. */
+  readonly url: string;
+  /** New connections are refused and idle ones closed; requests under way go on. */
+  stopAccepting(): void;
+  /** Resolves when the last connection is closed; those that linger are cut. */
+  close(): Promise<void>;
+}
+
+/** How long the last responses may take to leave after every invocation has ended, ms. */
+const FLUSH_MS = 1_000;
+/** Whoever sends headers or a body more slowly holds a socket for nothing, ms. */
+const HEADERS_TIMEOUT_MS = 10_000;
+const REQUEST_TIMEOUT_MS = 60_000;
+
+/**
+ * Serves the app.
+ * @throws Error naming HOST or PORT when the address cannot be had
+ */
+export async function listen(app: App, { host, port }: { host: string; port: number }): Promise<Listening> {
+  const server = createAdaptorServer({
+    fetch: app.fetch,
+    serverOptions: { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
+  }) as Server;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+  const closed = new Promise<void>((resolve) => server.once('close', resolve));
+  let accepting = true;
+  const stopAccepting = () => {
+    if (!accepting) return;
+    accepting = false;
+    server.close();
+    server.closeIdleConnections();
+  };
+  return {
+    url: urlOf(server.address() as AddressInfo),
+    stopAccepting,
+    async close() {
+      stopAccepting();
+      const timer = setTimeout(() => server.closeAllConnections(), FLUSH_MS);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+function urlOf({ address, family, port }: AddressInfo): string {
+  const wildcard = address === '0.0.0.0' || address === '::';
+  const host = wildcard ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address;
+  return `http://${host}:${port}`;
+}
+
+function explain(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  if (error.code === 'EADDRINUSE')
+    return new Error(`PORT: ${port} is in use; set PORT to another, or to 0 for a free one.`);
+  if (error.code === 'EACCES')
+    return new Error(`PORT: ${port} needs privileges; set PORT to one above 1023.`);
+  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
+    return new Error(`HOST: ${host} is no address of this machine.`);
+  return error;
+}
