@@ -1,4 +1,7 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { Agent, type Invoke, invoke, type Transcript } from './agent-driver.ts';
 import { conformance } from './conformance.ts';
 
 const agent = join(import.meta.dirname, '../../runtimes/python/agent.py');
@@ -103,4 +106,181 @@ def handler(event, context):
         time.sleep(1)
 `,
   },
+});
+
+async function run(code: string, overrides: Partial<Invoke> = {}): Promise<Transcript> {
+  const agent = await Agent.boot(command);
+  try {
+    return await agent.run(invoke({ runtime: 'python', code, ...overrides }));
+  } finally {
+    await agent.dispose();
+  }
+}
+
+/** The body of `def handler(event, context)`, after `imports`. */
+const handler = (body: string, imports = 'import os, sys') =>
+  `${imports}\ndef handler(event, context):\n    ${body.trim().replaceAll('\n', '\n    ')}\n`;
+
+describe('python: the worked example of the protocol', () => {
+  test('is what the agent sends, byte by byte', async () => {
+    const page = await readFile(join(import.meta.dirname, '../../runtimes/PROTOCOL.md'), 'utf8');
+    const blocks = [...page.matchAll(/```\n((?:[0-9a-f]{2}[ \n])+)```/g)].map(([, hex]) =>
+      Buffer.from(hex!.replaceAll(/\s/g, ''), 'hex'),
+    );
+    expect(blocks).toHaveLength(2);
+    const agent = await Agent.start(command);
+    try {
+      agent.write(blocks[0]!);
+      await agent.next();
+      const before = agent.received.length;
+      await agent.run(invoke({ runtime: 'python', code: 'def handler(event, context): return 42' }));
+      expect(agent.received.subarray(before).toString('hex')).toBe(blocks[1]!.toString('hex'));
+    } finally {
+      await agent.dispose();
+    }
+  });
+});
+
+describe('python: answers', () => {
+  const answers: [string, string, unknown][] = [
+    [
+      'a class as handler',
+      'class handler(dict):\n    def __init__(self, e, c):\n        self["a"] = 1\n',
+      { a: 1 },
+    ],
+    [
+      'an async handler',
+      'import asyncio\nasync def handler(e, c):\n    await asyncio.sleep(0)\n    return 1\n',
+      1,
+    ],
+    ['a handler inside if', 'if True:\n    def handler(e, c):\n        return __name__\n', 'main'],
+    ['a handler by assignment', 'def f(e, c):\n    return 1\nhandler = f\n', 1],
+    ['a handler that only running shows', 'exec("def handler(e, c): return 1")\n', 1],
+    [
+      'the context',
+      handler(
+        'return [context.aws_request_id, context.function_name, context.memory_limit_in_mb, context.get_remaining_time_in_millis() > 0]',
+      ),
+      ['test-invocation', 'test', 512, true],
+    ],
+    ['lone surrogates', handler('return "\\ud800"'), '\ud800'],
+    [
+      'pickling its own classes',
+      'import pickle\nclass A: pass\ndef handler(e, c):\n    return type(pickle.loads(pickle.dumps(A()))).__name__\n',
+      'A',
+    ],
+    [
+      'a thread that never ends',
+      handler(
+        'threading.Thread(target=lambda: time.sleep(1000)).start()\nreturn 1',
+        'import threading, time',
+      ),
+      1,
+    ],
+    ['a fork that comes back', handler('os.fork()\nreturn 1'), 1],
+    [
+      'closing every descriptor of the output',
+      handler('os.close(1)\nos.close(2)\nprint("x") if 0 else None\nreturn 1'),
+      1,
+    ],
+  ];
+  test.each(answers)('%s', { timeout: 30_000 }, async (_name, code, value) => {
+    const { result, end } = await run(code);
+    expect(end.error).toBeUndefined();
+    expect(result).toEqual({ value });
+  });
+
+  test('a logging handler does not make a script a handler', async () => {
+    const { data } = await run(
+      'import logging\nhandler = logging.StreamHandler()\nif __name__ == "__main__":\n    print("script")\n',
+    );
+    expect(data.toString()).toBe('script\n');
+  });
+
+  test('what loading printed is log when it turns out to be a handler', async () => {
+    const { logs, result } = await run('print("load")\nexec("def handler(e, c): return 1")\n');
+    expect([logs, result?.value]).toEqual(['load\n', 1]);
+  });
+
+  test('native prints keep their place', async () => {
+    const { logs } = await run(
+      handler('print("1")\nctypes.CDLL(None).printf(b"2\\n")\nprint("3")', 'import ctypes'),
+    );
+    expect(logs).toBe('1\n2\n3\n');
+  });
+
+  test('a response object may hold bytes or a stream', async () => {
+    const bytes = await run(handler('return {"statusCode": 201, "body": b"\\xff"}'));
+    expect([bytes.head?.statusCode, bytes.data.toString('hex')]).toEqual([201, 'ff']);
+    const stream = await run(
+      'async def body():\n    yield "a"\n    yield b"b"\nasync def handler(e, c):\n    return {"statusCode": 202, "body": body()}\n',
+    );
+    expect([stream.head?.statusCode, stream.data.toString()]).toEqual([202, 'ab']);
+  });
+
+  test('a script waits for its threads and runs atexit', async () => {
+    const { data } = await run(
+      'import atexit, threading, time\natexit.register(print, "exit")\nthreading.Thread(target=lambda: (time.sleep(0.1), print("thread"))).start()\n',
+    );
+    expect(data.toString()).toBe('thread\nexit\n');
+  });
+
+  test('a script that exits with 0 has succeeded', async () => {
+    const { data, end } = await run('import sys\nprint("done")\nsys.exit()\n');
+    expect([data.toString(), end.status]).toEqual(['done\n', 'ok']);
+  });
+});
+
+describe('python: failures', () => {
+  const failures: [string, string, string][] = [
+    ['a chunk that is no text', 'def handler(e, c):\n    yield 1\n', 'invalid_response'],
+    ['a value that is no JSON', handler('return object()'), 'invalid_response'],
+    ['a value that holds itself', handler('a = []\na.append(a)\nreturn a'), 'invalid_response'],
+    [
+      'a value that is too deep',
+      handler('a = []\nfor _ in range(100000):\n    a = [a]\nreturn a'),
+      'invalid_response',
+    ],
+    ['a number with too many digits', handler('return 1 << 100000'), 'invalid_response'],
+    ['a large text', handler('return "x" * (1 << 28)'), 'response_too_large'],
+    ['no memory', handler('return bytearray(1 << 62)'), 'out_of_memory'],
+    ['endless recursion', handler('return handler(event, context)'), 'function_error'],
+    ['sys.exit(0) before the answer', handler('sys.exit(0)'), 'function_error'],
+    ['os._exit(0) before the answer', handler('os._exit(0)'), 'function_error'],
+    [
+      'an error whose text raises',
+      'class E(Exception):\n    def __str__(self):\n        raise E\ndef handler(e, c):\n    raise E\n',
+      'function_error',
+    ],
+    ['a keyboard interrupt', handler('raise KeyboardInterrupt'), 'function_error'],
+    ['a null byte in the code', 'x = 1\0', 'function_error'],
+    ['a lone surrogate in the code', 'x = "\ud800"', 'function_error'],
+  ];
+  test.each(failures)('%s', { timeout: 30_000 }, async (_name, code, expected) => {
+    const { end, result } = await run(code);
+    expect(end.error?.code).toBe(expected);
+    expect(result).toBeUndefined();
+  });
+
+  test('a segmentation fault is named', async () => {
+    const { end } = await run(handler('ctypes.string_at(0)', 'import ctypes'));
+    expect(end.exit).toEqual({ code: null, signal: 'SIGSEGV' });
+  });
+
+  test('the trace shows the source and nothing of the agent', async () => {
+    const { end } = await run('def handler(event, context):\n    return 1 / 0  # here\n');
+    expect(end.error).toMatchObject({ type: 'ZeroDivisionError', message: 'division by zero' });
+    expect(end.error?.trace).toContain('File "/task/main.py", line 2, in handler');
+    expect(end.error?.trace).toContain('return 1 / 0  # here');
+    expect(end.error?.trace).not.toContain('cronium_agent');
+  });
+
+  test('the agent cannot be inspected by what it runs', async () => {
+    const { result } = await run(
+      handler(
+        'try:\n    os.listdir(f"/proc/{os.getppid()}/fd")\n    return os.getuid() == 0\nexcept PermissionError:\n    return True',
+      ),
+    );
+    expect(result?.value).toBe(true);
+  });
 });

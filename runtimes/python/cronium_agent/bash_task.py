@@ -37,6 +37,13 @@ def run(call, uplink, outputs):
         os._exit(126)
 
 
+def rehearse():
+    """Runs the ways of a call once while nobody waits, and has bash in the page cache."""
+    NAMES_OUTPUT.search("cronium output")
+    json.dumps(body_bytes({"body": "x"}).decode())
+    os.access(BASH, os.X_OK)
+
+
 def _directory():
     """A directory of its own in the first place that can be written to: the root of a sandbox is read-only."""
     for parent in filter(None, PARENTS):

@@ -41,8 +41,10 @@ def serve(channel, runtime):
     signal.signal(signal.SIGTERM, lambda *_: _stop(pid, 1))
     processes.harden()
     try:
+        supervisor = Supervisor(channel, pid, up[0], out[0], log[0], wake)
+        outcome.encode(None, None, 0)  # a first time, while nobody waits
         _hand_over(channel, pid, down[1], wake)
-        Supervisor(channel, pid, up[0], out[0], log[0], wake).run()
+        supervisor.run()
     except ChannelClosed:
         _stop(pid, 0)
     except Violation as violation:
@@ -118,7 +120,7 @@ class Supervisor:
         self._writing_polled = False
         self._watch(up, True)
         self._plan = None
-        self._exit = None
+        self._exit = None  # END's `exit`, once the process has ended
         self._report = None  # the worker's END
         self._failure = None  # what the supervisor itself found wrong
         self._answered = False  # RESULT has been sent
@@ -132,8 +134,8 @@ class Supervisor:
     def _is_over(self):
         if self._failure or self._exit:
             return True
-        # A handler is done when it has answered, a script when its process has ended.
-        return self._report is not None and not self._plan["script"]
+        # Who has answered is done; a script that failed also has a status, which only its end shows.
+        return self._report is not None and (self._report["status"] == "ok" or not self._plan["script"])
 
     # Descriptors
 
@@ -277,7 +279,7 @@ class Supervisor:
         self._plan = plan
         # Only now: before the plan nobody could say what printed bytes are.
         self._watch(self._log, True)
-        self._watch(self._out, True)
+        self._watch(self._out, plan["stdout"] != "merged")
 
     def _become_handler(self):
         """The code turned out to define a handler: what it printed while it loaded is log."""
@@ -313,7 +315,7 @@ class Supervisor:
             return outcome.invalid("the function wrote to the agent's pipe")
         if self._report is not None and self._report["status"] == "error":
             return self._report["error"]
-        if self._report is not None and not self._plan["script"]:
+        if self._report is not None:
             return None
         if self._plan["script"] and self._exit == {"code": 0, "signal": None}:
             return None
