@@ -7,6 +7,8 @@ import type { AppEnv } from './context.ts';
  * @throws GatewayError `body_too_large`, or `client_closed` when the rest never came
  */
 export async function readBody(request: Request, maxBytes: number): Promise<Uint8Array> {
+  // Fetch knows no body of these; asking for it would only cost.
+  if (request.method === 'GET' || request.method === 'HEAD') return new Uint8Array();
   const declared = request.headers.get('content-length');
   if (declared !== null && Number(declared) > maxBytes) throw tooLarge(maxBytes);
   try {

@@ -5,6 +5,7 @@ import { jsonBody } from './body.ts';
 import { type App, type AppConfig, type AppDeps, secured } from './context.ts';
 import { bearer, json, problems } from './openapi.ts';
 import {
+  EVENT_NAME,
   type EventBody,
   eventListSchema,
   eventReplacementSchema,
@@ -118,7 +119,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
 
 /** Of another owner's event nobody learns that it is there. */
 async function owned({ events }: AppDeps, userId: string, name: string): Promise<Event> {
-  const event = await events.find(name);
+  const event = EVENT_NAME.test(name) ? await events.find(name) : undefined;
   if (event?.ownerId !== userId) throw notFound(name);
   return event;
 }

@@ -56,6 +56,8 @@ function headersOf(answer: InvokeResponse): Headers {
     throw refuse(`status ${statusCode} is not between 200 and 599`);
   }
   const headers = new Headers();
+  const timing = serverTiming(answer);
+  if (timing !== '') headers.append('server-timing', timing);
   for (const [name, value] of Object.entries(answer.headers)) {
     if (!HEADER_NAME.test(name)) throw refuse(`${JSON.stringify(name)} is not the name of a header`);
     if (!HEADER_VALUE.test(value))
@@ -70,7 +72,6 @@ function headersOf(answer: InvokeResponse): Headers {
   headers.set('x-cronium-invocation-id', invocationId);
   headers.set('x-cronium-start', answer.start);
   headers.set('x-cronium-isolation', answer.isolation);
-  headers.append('server-timing', serverTiming(answer));
   return headers;
 }
 

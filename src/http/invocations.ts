@@ -3,7 +3,9 @@ import type { Invocation } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import { type App, type AppDeps, secured } from './context.ts';
 import { bearer, json, problems } from './openapi.ts';
-import { invocationPageSchema, invocationSchema, pageQuerySchema } from './schemas.ts';
+import { EVENT_NAME, invocationPageSchema, invocationSchema, pageQuerySchema } from './schemas.ts';
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 export function registerInvocations(app: App, { auth, invocations, events }: AppDeps): void {
   const read = secured(auth, 'events:read');
@@ -19,7 +21,7 @@ export function registerInvocations(app: App, { auth, invocations, events }: App
   });
   app.openapi(get, async (c) => {
     const { id } = c.req.valid('param');
-    const invocation = await invocations.find(id);
+    const invocation = UUID.test(id) ? await invocations.find(id) : undefined;
     if (invocation?.ownerId !== c.var.principal.userId) {
       throw new GatewayError('not_found', `You have no invocation ${id}`);
     }
@@ -39,13 +41,15 @@ export function registerInvocations(app: App, { auth, invocations, events }: App
     const { name } = c.req.valid('param');
     const { limit, cursor } = c.req.valid('query');
     const { userId } = c.var.principal;
+    const notFound = new GatewayError('not_found', `You have no event named ${name}`);
+    if (!EVENT_NAME.test(name)) throw notFound;
     const page = await invocations.listByEvent(userId, name, {
       limit,
       ...(cursor === undefined ? {} : { cursor }),
     });
     // What a removed event did can still be read; a name that its caller never had is not found.
     if (page.items.length === 0 && (await events.find(name))?.ownerId !== userId) {
-      throw new GatewayError('not_found', `You have no event named ${name}`);
+      throw notFound;
     }
     return c.json({ items: page.items.map(view), nextCursor: page.nextCursor }, 200);
   });

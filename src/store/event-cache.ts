@@ -3,14 +3,14 @@ import type { Event } from '../core/event.ts';
 import type { EventStore } from '../core/store.ts';
 
 export interface EventCacheOptions {
-  /** Code of cached events together, bytes. */
+  /** Cached events together, bytes. */
   maxBytes?: number;
   maxEvents?: number;
   /** How long a name that does not exist is believed not to, ms. */
   missTtlMs?: number;
 }
 
-/** What an event takes besides its code, bytes; a rough guess is enough for a bound. */
+/** What an event takes besides its texts, bytes; a rough guess is enough for a bound. */
 const OVERHEAD_BYTES = 2_048;
 
 /**
@@ -22,7 +22,7 @@ export function cacheEvents(store: EventStore, options: EventCacheOptions = {}):
   const hits = new LRUCache<string, Event>({
     max: maxEvents,
     maxSize: maxBytes,
-    sizeCalculation: (event) => 2 * event.current.code.length + OVERHEAD_BYTES,
+    sizeCalculation: bytesOf,
   });
   const misses = new LRUCache<string, true>({ max: maxEvents, ttl: missTtlMs });
   const reads = new Map<string, Promise<Event | undefined>>();
@@ -73,4 +73,12 @@ export function cacheEvents(store: EventStore, options: EventCacheOptions = {}):
     replace: (ownerId, name, draft) => change(name, () => store.replace(ownerId, name, draft)),
     remove: (ownerId, name) => change(name, () => store.remove(ownerId, name)),
   };
+}
+
+function bytesOf({ current, description }: Event): number {
+  let chars = current.code.length + description.length;
+  for (const variables of [current.env, current.secrets]) {
+    for (const [name, value] of Object.entries(variables)) chars += name.length + value.length;
+  }
+  return 2 * chars + OVERHEAD_BYTES;
 }

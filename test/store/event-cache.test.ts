@@ -97,7 +97,7 @@ describe('cached events', () => {
   });
 
   test('what it keeps is bounded by size', async () => {
-    const events = cacheEvents(counted, { maxBytes: 10_000 });
+    const events = cacheEvents(counted, { maxBytes: 13_000 });
     for (const name of ['a', 'b', 'c']) {
       await events.create('alice', draft({ name, code: 'x'.repeat(2_000) }));
       await events.find(name);
