@@ -21,9 +21,10 @@ class Run {
   /**
    * @param {import('./channel.js').Channel} channel
    * @param {import('./worker-link.js').WorkerLink} link
+   * @param {number} oomKillsBefore as `oomKills` counted them before the call
    * @param {{ limits?: { logBytes?: number, responseBytes?: number, streamBytes?: number } }} call
    */
-  constructor(channel, link, call) {
+  constructor(channel, link, oomKillsBefore, call) {
     const { logBytes = 262_144, responseBytes = 6_291_456, streamBytes = 104_857_600 } = call.limits ?? {};
     this.channel = channel;
     this.link = link;
@@ -38,7 +39,7 @@ class Run {
     /** Why a script is about to end. */
     this.failure = undefined;
     this.ended = false;
-    this.oomKillsBefore = oomKills();
+    this.oomKillsBefore = oomKillsBefore;
   }
 
   /**

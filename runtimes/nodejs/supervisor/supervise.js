@@ -2,6 +2,8 @@
 
 const { writeSync } = require('node:fs');
 const { TYPE } = require('../lib/frames.js');
+const { oomKills } = require('./memory.js');
+const { rehearse } = require('./rehearse.js');
 const { Run } = require('./run.js');
 
 /** Of what a worker prints before a call. It is shown when the sandbox does not boot. */
@@ -20,6 +22,7 @@ function supervise(channel, link) {
   /** An INVOKE that came before the worker was warm. */
   let early;
   let bootLog = '';
+  let oomKillsBefore = 0;
 
   /** @param {string} [why] */
   const quit = (why) => {
@@ -41,7 +44,7 @@ function supervise(channel, link) {
     link.send(TYPE.INVOKE, payload);
     const call = parse(payload);
     if (typeof call?.code !== 'string') return quit('INVOKE is not a call');
-    run = new Run(channel, link, call);
+    run = new Run(channel, link, oomKillsBefore, call);
   };
 
   channel.onClose = () => quit(channel.cutOff ? 'the channel closed within a frame' : undefined);
@@ -59,6 +62,8 @@ function supervise(channel, link) {
     }
   }, quit);
 
+  // While the worker boots there is time.
+  rehearse();
   link.on({
     limitOf(type) {
       if (run) return run.limitOf(type);
@@ -67,6 +72,9 @@ function supervise(channel, link) {
     frame(type, payload) {
       if (run) return run.frame(type, payload);
       warm = true;
+      oomKillsBefore = oomKills();
+      // There is nothing yet: it is only to have it compiled.
+      link.drainPrints();
       greet();
     },
     fault(type, length) {
@@ -76,6 +84,12 @@ function supervise(channel, link) {
     printed(fd, chunk) {
       if (run) run.printed(fd, chunk);
       else bootLog = (bootLog + chunk.toString()).slice(-BOOT_LOG_BYTES);
+    },
+    batch(read) {
+      // An answer and its end leave in one write.
+      channel.hold();
+      read();
+      channel.flush();
     },
     channelClosed: () => run?.channelClosed(),
     exited(code, signal) {

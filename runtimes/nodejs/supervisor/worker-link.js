@@ -14,6 +14,7 @@ const DRAIN_CHUNK_BYTES = 64 * 1024;
  * @property {(type: number, payload: Buffer) => void} frame
  * @property {(type: number, length: number) => void} fault
  * @property {(fd: 1 | 2, chunk: Buffer) => void} printed
+ * @property {(read: () => void) => void} batch reads frames that came together
  * @property {() => void} channelClosed
  * @property {(code: number | null, signal: string | null) => void} exited
  */
@@ -39,7 +40,9 @@ class WorkerLink {
   /** @param {LinkEvents} events */
   on(events) {
     this.reader = new FrameReader(events.limitOf, events.frame, events.fault);
-    this.frames.on('data', (chunk) => this.reader.push(chunk));
+    this.frames.on('data', (chunk) => {
+      events.batch(() => this.reader.push(chunk));
+    });
     this.frames.on('end', () => events.channelClosed());
     for (const { fd, socket } of this.prints) socket.on('data', (chunk) => events.printed(fd, chunk));
     // A worker that is killed resets its sockets. Its exit is what tells.

@@ -5,10 +5,12 @@
  * before the function is loaded: a function that changes globals or prototypes must not garble its own report.
  */
 
-const { readSync, write, writeSync } = require('node:fs');
+const { closeSync, openSync, readSync, write, writeSync } = require('node:fs');
 const { HEADER_BYTES, TYPE, header } = require('../lib/frames.js');
 
 const CHANNEL_FD = 3;
+/** Another descriptor while the worker rehearses. */
+let channel = CHANNEL_FD;
 /** Above it a payload is written by itself, instead of being copied behind its header. */
 const COPY_BYTES = 64 * 1024;
 
@@ -52,10 +54,10 @@ function frame(type, payload) {
  */
 function send(type, payload) {
   if (payload.length <= COPY_BYTES) {
-    writeAll(CHANNEL_FD, frame(type, payload));
+    writeAll(channel, frame(type, payload));
   } else {
-    writeAll(CHANNEL_FD, header(type, payload.length));
-    writeAll(CHANNEL_FD, payload);
+    writeAll(channel, header(type, payload.length));
+    writeAll(channel, payload);
   }
 }
 
@@ -64,7 +66,7 @@ function sendAsync(type, payload) {
   const bytes = frame(type, payload);
   busy = new Promise((resolve, reject) => {
     const more = (at) =>
-      write(CHANNEL_FD, bytes, at, bytes.length - at, null, (error, written) => {
+      write(channel, bytes, at, bytes.length - at, null, (error, written) => {
         if (error && error.code !== 'EAGAIN') reject(error);
         else if (error) setTimeout(more, 1, at);
         else if (at + written < bytes.length) more(at + written);
@@ -103,7 +105,7 @@ function result(json) {
   set(both, first, 0);
   set(both, last, first.length);
   try {
-    writeAll(CHANNEL_FD, both);
+    writeAll(channel, both);
   } catch {
     // The function closed the channel. The supervisor sees that by itself.
   }
@@ -120,6 +122,21 @@ function quietly(type, payload) {
   }
 }
 
+/**
+ * Plays something through without the supervisor's hearing of it.
+ * @param {() => Promise<void>} play
+ */
+async function rehearse(play) {
+  channel = openSync('/dev/null', 'w');
+  try {
+    await play();
+  } finally {
+    closeSync(channel);
+    channel = CHANNEL_FD;
+    finished = false;
+  }
+}
+
 /** Waits for the one frame that the supervisor sends. Without the event loop: it is the quickest way to be woken. */
 function receive() {
   const head = readExactly(HEADER_BYTES);
@@ -130,7 +147,7 @@ function receive() {
 function readExactly(length) {
   const bytes = allocate(length);
   for (let at = 0; at < length; ) {
-    const count = readSync(CHANNEL_FD, bytes, at, length - at, null);
+    const count = readSync(channel, bytes, at, length - at, null);
     // The supervisor is gone, and with it the reason to be here.
     if (count === 0) process.reallyExit(0);
     at += count;
@@ -145,6 +162,7 @@ module.exports = {
   },
   quietly,
   receive,
+  rehearse,
   result,
   send,
   sendAsync,

@@ -20,15 +20,21 @@ const KEPT_VARIABLES = ['PATH', 'HOME', 'LANG', 'TZ'];
  * @param {any} call INVOKE's payload
  */
 async function runCall(folder, call) {
-  const { code, event, limits } = call;
+  const { event, limits } = call;
   const name = String(call.handler ?? 'handler')
     .split('.')
     .at(-1);
   prepareProcess(call.env ?? {});
   helper[Symbol.for('cronium.bind')]({ event, output: (value) => output(value, limits.responseBytes) });
 
-  const run = { phase: 'loading', loadError: undefined };
+  const run = { phase: 'loading' };
   watch(run);
+  await perform(run, folder, call, name);
+}
+
+/** Loads the module, and calls its handler if it has one. */
+async function perform(run, folder, call, name) {
+  const { code, event, limits } = call;
   // Without these words it exports no handler: its log need not wait until that is known.
   const open = [name, 'default', 'module.exports'].some((word) => code.includes(word));
   if (!open) report.quietly(TYPE.MODE, bufferFrom('s'));
@@ -62,7 +68,7 @@ function prepareProcess(env) {
   process.execArgv = [];
 }
 
-/** What ends a function beside its return. @param {{ phase: string, loadError: unknown }} run */
+/** What ends a function beside its return. @param {{ phase: string }} run */
 function watch(run) {
   process.on('uncaughtException', function uncaught(error) {
     // A function that listens for itself decides for itself, as it does without us.
@@ -102,4 +108,4 @@ function output(value, limitBytes) {
   else report.quietly(TYPE.OUTPUT, bufferFrom(json));
 }
 
-module.exports = { runCall };
+module.exports = { perform, prepareProcess, runCall };

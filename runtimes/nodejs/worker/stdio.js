@@ -78,7 +78,12 @@ function print(fd, bytes) {
   }
 }
 
-/** @param {'frames' | 'descriptors'} where */
+/** Undoes `mergeOutput`. */
+function separateOutput() {
+  reopen(1, 'stdout');
+}
+
+/** @param {'dropped' | 'frames' | 'descriptors'} where */
 function printTo(where) {
   sink = where;
 }
@@ -103,4 +108,4 @@ function reopen(fd, name) {
   if (opened !== undefined) closeSync(opened);
 }
 
-module.exports = { installStdio, mergeOutput, printTo };
+module.exports = { installStdio, mergeOutput, printTo, separateOutput };

@@ -1,33 +1,41 @@
 'use strict';
 
-const { mkdirSync, rmSync, symlinkSync, writeFileSync } = require('node:fs');
-const Module = require('node:module');
+const { mkdirSync, rmSync, symlinkSync } = require('node:fs');
 const path = require('node:path');
-const { pathToFileURL } = require('node:url');
+const report = require('./report.js');
+const { perform, prepareProcess } = require('./run-call.js');
+const { printTo, separateOutput } = require('./stdio.js');
+
+const PRINTS = "console.log('x', 1, {}); console.error('x');";
+/** One of each kind, with what most functions do. */
+const REHEARSALS = [
+  `${PRINTS} exports.handler = async (event) => ({ ...event });`,
+  `import 'node:fs'; ${PRINTS} export const handler = async (event) => JSON.parse(JSON.stringify(event)); await null;`,
+  `${PRINTS} // handler`,
+];
+
+const LIMITS = { logBytes: 1000, responseBytes: 1000, streamBytes: 1000 };
+const CALL = { functionName: '', functionVersion: '', event: { a: [1, 'b', null] }, limits: LIMITS };
 
 /**
- * Makes `cronium` importable, and walks through what every call does, so that the first call finds it loaded and compiled.
+ * Makes `cronium` importable, and plays whole calls, so that the first real one finds everything loaded and compiled.
  * @param {string} folder in which the source will be
  */
 async function warmUp(folder) {
   mkdirSync(`${folder}/node_modules`);
   symlinkSync(path.join(__dirname, '../cronium'), `${folder}/node_modules/cronium`);
 
-  const common = `${folder}/warm-common.js`;
-  const esm = `${folder}/warm-esm.js`;
-  writeFileSync(
-    common,
-    "console.log('x', 1, {}); console.error('x'); exports.handler = async (event) => ({ ...event });",
-  );
-  writeFileSync(esm, "import 'node:fs'; export const handler = async (event) => ({ ...event }); await null;");
-  await Module._load(common, null, true).handler({ a: 1 });
-  Module._load(esm, null, true);
-  const { handler } = await import(pathToFileURL(esm).href);
-  JSON.parse(JSON.stringify(await handler({ a: [1, 'b', null] })));
-  delete require.cache[common];
-  delete require.cache[esm];
-  rmSync(common);
-  rmSync(esm);
+  const stage = `${folder}/warm-up`;
+  mkdirSync(stage);
+  prepareProcess({});
+  for (const [index, code] of REHEARSALS.entries()) {
+    mkdirSync(`${stage}/${index}`);
+    await report.rehearse(() => perform({ phase: '' }, `${stage}/${index}`, { ...CALL, code }, 'handler'));
+    separateOutput();
+    delete require.cache[`${stage}/${index}/main.js`];
+  }
+  printTo('dropped');
+  rmSync(stage, { recursive: true });
 }
 
 module.exports = { warmUp };
