@@ -53,6 +53,9 @@ export const settings = z
     POOL_MAX_AGE_MS: whole(100, 86_400_000)
       .default(3_600_000)
       .describe('A warm sandbox is replaced at this age, ms'),
+    MAX_SANDBOXES: whole(1, 100_000)
+      .default(50)
+      .describe('Most sandboxes over all pools, warm and running together'),
     BOOT_CONCURRENCY: whole(1, 100).default(4).describe('Sandboxes that boot at once'),
     BOOT_TIMEOUT_MS: whole(100, 600_000)
       .default(30_000)

@@ -32,7 +32,17 @@ const AGENT_COMMANDS: Readonly<Record<Runtime, readonly string[]>> = {
     '--runtime',
     'python',
   ],
-  bash: ['/usr/bin/python3', '-I', '-B', '-X', 'utf8', `${AGENT_DIR}/python/agent.py`, '--runtime', 'bash'],
+  bash: [
+    '/usr/bin/python3',
+    '-I',
+    '-B',
+    '-S',
+    '-X',
+    'utf8',
+    `${AGENT_DIR}/python/agent.py`,
+    '--runtime',
+    'bash',
+  ],
   nodejs: [NODE, `${AGENT_DIR}/nodejs/agent.js`],
 };
 

@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import {
   chmod,
   cp,
@@ -14,6 +15,7 @@ import {
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import type { HostFiles } from './bubblewrap-args.ts';
 import { SANDBOX_UID } from './hardening.ts';
 
@@ -47,6 +49,15 @@ export class Stage {
     });
     await writeFile(passwd, `sandbox:x:${SANDBOX_UID}:${SANDBOX_UID}::/tmp:/usr/bin/bash\n`);
     await writeFile(group, `sandbox:x:${SANDBOX_UID}:\n`);
+    // Sandboxes cannot keep what they compile, so each would compile the agent anew.
+    await promisify(execFile)('/usr/bin/python3', [
+      '-m',
+      'compileall',
+      '-q',
+      '--invalidation-mode',
+      'unchecked-hash',
+      agents,
+    ]);
     await openToAll(directory);
     const node = await readableByAll(await realpath(options.node), join(directory, 'node'));
     return new Stage(directory, { ...(await systemFiles()), agents, node, passwd, group });

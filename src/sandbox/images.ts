@@ -17,6 +17,9 @@ export interface ImagesOptions {
   onProgress: (line: string) => void;
 }
 
+/** Steps and pulls; not the layer ids and download counters between them. */
+const WORTH_SHOWING = /^(Step |Pulling from|Status: |Successfully tagged)/;
+
 interface ContextFile {
   path: string;
   content: Buffer;
@@ -107,9 +110,9 @@ export class Images {
       this.#docker.modem.followProgress(
         output,
         (error) => (error ? reject(error) : resolve()),
-        (event: { stream?: string; status?: string; progress?: string }) => {
-          const line = (event.stream ?? [event.status, event.progress].filter(Boolean).join(' ')).trim();
-          if (line !== '') this.#options.onProgress(`  ${line}`);
+        (event: { stream?: string; status?: string }) => {
+          const line = (event.stream ?? event.status ?? '').trim();
+          if (WORTH_SHOWING.test(line)) this.#options.onProgress(`  ${line}`);
         },
       );
     });

@@ -1,0 +1,99 @@
+import { readFile } from 'node:fs/promises';
+import { basename, extname } from 'node:path';
+import { Command } from 'commander';
+import { AUTH_MODES, RUNTIMES, type Runtime } from '../core/event.ts';
+import { Client, type ClientOptions, describeProblem, withClientOptions } from './client.ts';
+
+const RUNTIME_OF: Readonly<Record<string, Runtime>> = {
+  '.py': 'python',
+  '.js': 'nodejs',
+  '.mjs': 'nodejs',
+  '.cjs': 'nodejs',
+  '.ts': 'nodejs',
+  '.mts': 'nodejs',
+  '.sh': 'bash',
+  '.bash': 'bash',
+};
+
+interface DeployOptions extends ClientOptions {
+  name?: string;
+  runtime?: Runtime;
+  auth?: string;
+  description?: string;
+  timeout?: string;
+  memory?: string;
+  cpus?: string;
+  env: Record<string, string>;
+  secret: Record<string, string>;
+}
+
+interface Deployed {
+  name: string;
+  version: number;
+  url: string;
+}
+
+export function deployCommand(): Command {
+  const command = new Command('deploy')
+    .description('deploy a file as an event: a new one, or a new version of it')
+    .argument('<file>', 'the source: .py, .js, .mjs, .cjs, .ts, .mts or .sh')
+    .option('--name <name>', 'the event (default: the name of the file)')
+    .option('--runtime <runtime>', `${RUNTIMES.join(', ')} (default: by the ending of the file)`)
+    .option('--auth <mode>', `who may call it: ${AUTH_MODES.join(' or ')} (default: jwt)`)
+    .option('--description <text>', 'what it does')
+    .option('--timeout <ms>', 'longest run, ms')
+    .option('--memory <mb>', 'memory, MiB')
+    .option('--cpus <n>', 'CPUs')
+    .option('--env <NAME=value>', 'an environment variable; may be given again', collect, {})
+    .option('--secret <NAME=value>', 'a secret; NAME alone takes it from this shell', collectSecret, {});
+  return withClientOptions(command).action(deploy);
+}
+
+async function deploy(file: string, options: DeployOptions): Promise<void> {
+  const runtime = options.runtime ?? RUNTIME_OF[extname(file)];
+  if (runtime === undefined)
+    throw new Error(`${file}: no runtime is known for this ending; name one with --runtime.`);
+  const code = await readFile(file, 'utf8').catch(() => {
+    throw new Error(`${file} cannot be read.`);
+  });
+  const name = options.name ?? nameOf(file);
+  const client = await Client.of(options);
+  const secrets = Object.keys(options.secret).length > 0 ? options.secret : undefined;
+  const { description, auth } = options;
+  const draft = { name, runtime, code, description, auth, env: options.env, secrets, ...numbers(options) };
+  const headers = { 'content-type': 'application/json' };
+  const body = JSON.stringify(draft);
+  let response = await client.fetch('/v1/events', { method: 'POST', headers, body });
+  if (response.status === 409) {
+    response = await client.fetch(`/v1/events/${encodeURIComponent(name)}`, { method: 'PUT', headers, body });
+  }
+  if (!response.ok) throw new Error(await describeProblem(response));
+  const deployed = (await response.json()) as Deployed;
+  process.stdout.write(`${deployed.name} version ${deployed.version}: ${deployed.url}\n`);
+}
+
+function numbers({ timeout, memory, cpus }: DeployOptions): Record<string, number | undefined> {
+  const asNumber = (text: string | undefined) => (text === undefined ? undefined : Number(text));
+  return { timeoutMs: asNumber(timeout), memoryMb: asNumber(memory), cpus: asNumber(cpus) };
+}
+
+function nameOf(file: string): string {
+  return basename(file, extname(file))
+    .toLowerCase()
+    .replace(/[^a-z0-9_-]+/g, '-');
+}
+
+function collect(pair: string, all: Record<string, string>): Record<string, string> {
+  const at = pair.indexOf('=');
+  if (at < 1) throw new Error(`${pair}: write it as NAME=value.`);
+  return { ...all, [pair.slice(0, at)]: pair.slice(at + 1) };
+}
+
+/** A value on the command line stands in the shell's history, so the name alone will do. */
+function collectSecret(pair: string, all: Record<string, string>): Record<string, string> {
+  if (pair.includes('=')) return collect(pair, all);
+  const value = process.env[pair];
+  if (value === undefined)
+    throw new Error(`--secret ${pair}: this shell has no such variable; export it or write ${pair}=value.`);
+  return { ...all, [pair]: value };
+}

@@ -1,0 +1,37 @@
+import { randomBytes } from 'node:crypto';
+import { Command } from 'commander';
+import { detectOptions } from '../main.ts';
+import { examineHost, type Finding } from '../sandbox/doctor.ts';
+import { configOfShell } from './config.ts';
+
+export function doctorCommand(): Command {
+  return new Command('doctor')
+    .description('what this host can and cannot isolate, measured, and the remedy for each lack')
+    .option('--json', 'as JSON')
+    .action(doctor);
+}
+
+async function doctor({ json }: { json?: boolean }): Promise<void> {
+  // An instance of its own: what a running gateway has is not the doctor's to sweep.
+  const instanceId = randomBytes(6).toString('hex');
+  const options = detectOptions(configOfShell(), { instanceId, onProgress: say, onEngineError: () => {} });
+  const findings = await examineHost(options);
+  process.stdout.write(json ? `${JSON.stringify({ findings }, null, 2)}\n` : render(findings));
+  process.exitCode = findings.some(({ usable }) => usable) ? 0 : 1;
+}
+
+function render(findings: readonly Finding[]): string {
+  const lines = findings.flatMap(({ isolation, usable, reason, remedy, checks }) => [
+    `${usable ? '✔' : '✘'} ${isolation}${reason ? `: ${reason}` : ''}`,
+    ...(remedy ? [`    remedy: ${remedy}`] : []),
+    ...checks.flatMap((check) => [
+      `    ${check.holds ? '✔' : '✘'} ${check.what}: ${check.seen}`,
+      ...(check.remedy && !check.holds ? [`        remedy: ${check.remedy}`] : []),
+    ]),
+  ]);
+  return `${lines.join('\n')}\n`;
+}
+
+function say(line: string): void {
+  process.stderr.write(`cronium: ${line}\n`);
+}

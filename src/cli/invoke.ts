@@ -1,0 +1,60 @@
+import { readFile } from 'node:fs/promises';
+import { Writable } from 'node:stream';
+import { Command } from 'commander';
+import { Client, type ClientOptions, describeProblem, withClientOptions } from './client.ts';
+
+interface InvokeOptions extends ClientOptions {
+  data?: string;
+  method?: string;
+  cold?: boolean;
+  verbose?: boolean;
+}
+
+export function invokeCommand(): Command {
+  const command = new Command('invoke')
+    .description('call an event and print its answer')
+    .argument('<name>', 'the event; a path and query may follow: hello/a?b=c')
+    .option('-d, --data <body>', 'the body; @file reads a file, @- standard input')
+    .option('-X, --method <method>', 'the HTTP method (default: POST with a body, else GET)')
+    .option('--cold', 'boot a sandbox for this call')
+    .option('-v, --verbose', 'how it was started and where the time went, on standard error');
+  return withClientOptions(command).action(invoke);
+}
+
+async function invoke(name: string, options: InvokeOptions): Promise<void> {
+  const client = await Client.of(options);
+  const body = await readBody(options.data);
+  const headers: Record<string, string> = options.cold ? { 'x-cronium-start': 'cold' } : {};
+  if (body !== undefined) headers['content-type'] = looksLikeJson(body) ? 'application/json' : 'text/plain';
+  const response = await client.fetch(`/e/${name}`, {
+    method: options.method ?? (body === undefined ? 'GET' : 'POST'),
+    headers,
+    ...(body !== undefined && { body }),
+  });
+  if (options.verbose) {
+    const names = ['x-cronium-invocation-id', 'x-cronium-start', 'x-cronium-isolation', 'server-timing'];
+    for (const header of names) process.stderr.write(`${header}: ${response.headers.get(header) ?? '-'}\n`);
+  }
+  if (response.headers.get('content-type')?.startsWith('application/problem+json')) {
+    throw new Error(await describeProblem(response));
+  }
+  await response.body?.pipeTo(Writable.toWeb(process.stdout) as WritableStream<Uint8Array>, {
+    preventClose: true,
+  });
+  if (!response.ok) process.exitCode = 1;
+}
+
+async function readBody(data: string | undefined): Promise<Buffer<ArrayBuffer> | undefined> {
+  if (data === undefined) return undefined;
+  if (!data.startsWith('@')) return Buffer.from(data);
+  return Buffer.from(await readFile(data === '@-' ? '/dev/stdin' : data.slice(1)));
+}
+
+function looksLikeJson(body: Buffer): boolean {
+  try {
+    JSON.parse(body.toString('utf8'));
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,28 @@
+import { Command } from 'commander';
+import pkg from '../../package.json' with { type: 'json' };
+import { messageOf } from '../errors.ts';
+import { deployCommand } from './deploy.ts';
+import { doctorCommand } from './doctor.ts';
+import { invokeCommand } from './invoke.ts';
+import { logsCommand } from './logs.ts';
+import { serveCommand } from './serve.ts';
+import { tokenCommand } from './token.ts';
+
+const program = new Command('cronium')
+  .description('Self-hosted function gateway: every call in a warm, single-use sandbox.')
+  .version(pkg.version)
+  .addCommand(serveCommand())
+  .addCommand(deployCommand())
+  .addCommand(invokeCommand())
+  .addCommand(logsCommand())
+  .addCommand(tokenCommand())
+  .addCommand(doctorCommand());
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  // Whoever reads this made a mistake or has a fault on the machine: the message says which, a stack would hide it.
+  process.stderr.write(`cronium: ${messageOf(error)}\n`);
+  if (process.env.LOG_LEVEL === 'debug' && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  process.exitCode = 1;
+}

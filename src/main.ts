@@ -1,0 +1,203 @@
+import { resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { v7 as uuidv7 } from 'uuid';
+import type { Config } from './config.ts';
+import { decodeKey } from './config.ts';
+import { Admission } from './core/admission.ts';
+import { systemClock } from './core/clock.ts';
+import { RUNTIMES } from './core/event.ts';
+import { type InvokerOptions, SandboxInvoker } from './core/invoker.ts';
+import { Pools } from './core/pools.ts';
+import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
+import type { EventStore } from './core/store.ts';
+import { openDataDir } from './data-dir.ts';
+import { messageOf } from './errors.ts';
+import { createApp } from './http/app.ts';
+import { createAuthenticator } from './http/auth.ts';
+import { loadOrCreateSecret, loadOrCreateSecretsKey } from './http/key-files.ts';
+import { listen } from './http/server.ts';
+import type { Log } from './logger.ts';
+import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
+import { cacheEvents } from './store/event-cache.ts';
+import { WriteBehindRecorder } from './store/recorder.ts';
+import { openStore } from './store/store.ts';
+
+/** The folder with the agents, beside `src/`. */
+const RUNTIMES_DIR = fileURLToPath(new URL('../runtimes', import.meta.url));
+
+/** A gateway that serves. */
+export interface Gateway extends AsyncDisposable {
+  /** Where it listens, without a slash at the end. */
+  readonly url: string;
+  readonly isolation: string;
+  readonly events: EventStore;
+  /** The HS256 secret that tokens are signed with; `undefined` when they come from elsewhere. */
+  readonly jwtSecret: string | undefined;
+  /** Resolves when every pool has what it keeps warm. */
+  whenReady(): Promise<void>;
+  /** Takes no more calls, lets those that run end, destroys every sandbox. The same promise for every call. */
+  close(): Promise<void>;
+}
+
+export interface GatewayOptions {
+  config: Config;
+  log: Log;
+  /** Hears, line by line, of what takes time at a first start. */
+  onProgress: (line: string) => void;
+}
+
+/**
+ * Builds every part, in the order in which they need each other, and serves. What it returns takes them apart in reverse.
+ * @throws ConfigError, DataDirError, KeyFileError, SecretsKeyError, NoIsolation; nothing is left then
+ */
+export async function startGateway({ config, log, onProgress }: GatewayOptions): Promise<Gateway> {
+  await using parts = new AsyncDisposableStack();
+  const dataDir = parts.use(openDataDir(resolve(config.DATA_DIR)));
+  const usesKeySet = config.JWT_JWKS_URL !== undefined;
+  const jwtSecret = usesKeySet ? undefined : (config.JWT_SECRET ?? (await loadOrCreateSecret(dataDir.path)));
+  const secretsKey = config.SECRETS_KEY
+    ? decodeKey(config.SECRETS_KEY)!
+    : await loadOrCreateSecretsKey(dataDir.path);
+
+  const store = parts.use(await openStore({ path: resolve(dataDir.path, 'cronium.db'), secretsKey }));
+  const events = cacheEvents(store.events);
+  const recorder = new WriteBehindRecorder(store.invocations, {
+    onError: (error) => log.error({ err: error }, 'invocations could not be written; trying again'),
+  });
+  parts.defer(async () => {
+    await recorder.close();
+  });
+
+  const onEngineError = (error: unknown) => log.warn({ err: error }, 'the sandbox engine failed');
+  const { backend, refusals } = await detectBackend(
+    config.ISOLATION_MODE,
+    detectOptions(config, { instanceId: dataDir.instanceId, onProgress, onEngineError }),
+  );
+  parts.defer(() => backend.close());
+  for (const { name, reason } of refusals)
+    log.warn({ isolation: name, reason }, 'a stronger isolation cannot be used');
+  const swept = await backend.sweep();
+  if (swept > 0) log.info({ swept }, 'removed sandboxes that an earlier run left');
+
+  const pools = createPools(config, backend, log);
+  parts.defer(() => pools.close());
+  const options = invokerOptions(config);
+  const invoker = new SandboxInvoker({
+    admission: new Admission({
+      maxRunning: config.MAX_CONCURRENT_EXECUTIONS,
+      maxQueued: config.MAX_QUEUED_EXECUTIONS,
+    }),
+    pools,
+    clock: systemClock,
+    record: (invocation) => recorder.record(invocation),
+    onEngineError,
+    options,
+  });
+  for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
+
+  const ready = async () => {
+    const reasons = pools.unready();
+    await store.ping().catch((error) => reasons.push(`database: ${messageOf(error)}`));
+    return { ok: reasons.length === 0, reasons };
+  };
+  const app = createApp({
+    config,
+    events,
+    invocations: {
+      find: async (id) => invoker.inFlight(id) ?? recorder.find(id),
+      listByEvent: (...query) => recorder.listByEvent(...query),
+    },
+    invoker,
+    pools: () => pools.status(),
+    auth: createAuthenticator({ ...config, JWT_SECRET: jwtSecret }),
+    ready,
+    newId: () => uuidv7(),
+    now: () => new Date(),
+    logger: { error: (message, fields) => log.error(fields, message) },
+  });
+  const server = await listen(app, { host: config.HOST, port: config.PORT });
+  parts.defer(() => server.close());
+  // Taken apart first: the server's connections and the pools are needed until the last invocation has ended.
+  parts.defer(() => invoker.close(config.SHUTDOWN_GRACE_MS));
+
+  const running = parts.move();
+  let closed: Promise<void> | undefined;
+  const close = () => {
+    // Before anything is taken apart: who connects from now on must not get half an answer.
+    server.stopAccepting();
+    closed ??= running.disposeAsync();
+    return closed;
+  };
+  return {
+    url: server.url,
+    isolation: backend.isolation,
+    events,
+    jwtSecret,
+    whenReady: () => pools.whenWarm(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
+
+/** What every way of isolating needs to know. */
+export function detectOptions(
+  config: Config,
+  own: { instanceId: string; onProgress: (line: string) => void; onEngineError: (error: unknown) => void },
+): DetectOptions {
+  const { PYTHON_BASE_IMAGE: python, NODE_BASE_IMAGE: nodejs } = config;
+  const limitsEnabled = config.RESOURCE_LIMITS_ENABLED;
+  return {
+    docker: {
+      ...own,
+      limitsEnabled,
+      dockerHost: config.DOCKER_HOST,
+      runtimesDir: RUNTIMES_DIR,
+      baseImages: { python, bash: python, nodejs },
+    },
+    bubblewrap: {
+      instanceId: own.instanceId,
+      limitsEnabled,
+      runtimesDir: RUNTIMES_DIR,
+      node: process.execPath,
+    },
+  };
+}
+
+function createPools(config: Config, backend: SandboxBackend, log: Log): Pools {
+  return new Pools({
+    backend,
+    clock: systemClock,
+    bootTimeoutMs: config.BOOT_TIMEOUT_MS,
+    random: Math.random,
+    onEngineError: (pool, error) => log.warn({ pool, err: error }, 'a sandbox did not boot'),
+    targets: {
+      min: config.POOL_MIN,
+      target: config.POOL_TARGET,
+      max: config.POOL_MAX,
+      idleMs: config.POOL_IDLE_MS,
+      maxAgeMs: config.POOL_MAX_AGE_MS,
+    },
+    maxBooting: config.BOOT_CONCURRENCY,
+    maxSandboxes: config.MAX_SANDBOXES,
+  });
+}
+
+function invokerOptions(config: Config): InvokerOptions {
+  return {
+    queueTimeoutMs: config.QUEUE_TIMEOUT_MS,
+    pids: config.MAX_PIDS,
+    tmpBytes: config.TMP_BYTES,
+    runBytes: config.RUN_BYTES,
+    callLimits: {
+      logBytes: config.MAX_LOG_BYTES,
+      responseBytes: config.MAX_RESPONSE_BYTES,
+      streamBytes: config.MAX_STREAM_BYTES,
+    },
+  };
+}
+
+function defaultSpec(config: Config, runtime: SandboxSpec['runtime'], options: InvokerOptions): SandboxSpec {
+  const { pids, tmpBytes, runBytes } = options;
+  const memoryBytes = config.DEFAULT_MEMORY_MB * 2 ** 20;
+  return { runtime, memoryBytes, cpus: config.DEFAULT_CPUS, pids, tmpBytes, runBytes };
+}
