@@ -40,7 +40,8 @@ function contextOf(call) {
  * @returns {Promise<unknown>}
  */
 async function callHandler(handler, event, context) {
-  if (handler.length < 3) return handler(event, context);
+  // Awaited here: returning a promise would call its `then`, which a function may have replaced.
+  if (handler.length < 3) return await handler(event, context);
   let settle;
   const answer = new PromiseOfNode((resolve, reject) => {
     settle = (error, value) => {
@@ -49,7 +50,7 @@ async function callHandler(handler, event, context) {
     };
   });
   const returned = handler(event, context, settle);
-  return returned === undefined ? answer : returned;
+  return await (returned === undefined ? answer : returned);
 }
 
 module.exports = { callHandler, contextOf, findHandler };

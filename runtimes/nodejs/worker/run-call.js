@@ -16,19 +16,20 @@ const KEPT_VARIABLES = ['PATH', 'HOME', 'LANG', 'TZ'];
 
 /**
  * Runs one call. Every way in which it can end leads to a frame, or to the end of the process, which the supervisor sees.
+ * @param {{ phase: string }} run what `watch` was given
  * @param {string} folder
  * @param {any} call INVOKE's payload
  */
-async function runCall(folder, call) {
+async function runCall(run, folder, call) {
   const { event, limits } = call;
   const name = String(call.handler ?? 'handler')
     .split('.')
     .at(-1);
-  prepareProcess(call.env ?? {});
+  const env = call.env ?? {};
+  for (const variable of Object.keys(env)) process.env[variable] = env[variable];
   helper[Symbol.for('cronium.bind')]({ event, output: (value) => output(value, limits.responseBytes) });
 
-  const run = { phase: 'loading' };
-  watch(run);
+  run.phase = 'loading';
   await perform(run, folder, call, name);
 }
 
@@ -59,11 +60,10 @@ async function perform(run, folder, call, name) {
   }
 }
 
-/** Gives the function its environment, and hides how it was started. */
-function prepareProcess(env) {
-  const { env: real } = process;
-  for (const variable of Object.keys(real)) if (!KEPT_VARIABLES.includes(variable)) delete real[variable];
-  for (const variable of Object.keys(env)) real[variable] = env[variable];
+/** Hides from the function how the process was started. */
+function prepareProcess() {
+  const { env } = process;
+  for (const variable of Object.keys(env)) if (!KEPT_VARIABLES.includes(variable)) delete env[variable];
   process.argv.length = 1;
   process.execArgv = [];
 }
@@ -108,4 +108,4 @@ function output(value, limitBytes) {
   else report.quietly(TYPE.OUTPUT, bufferFrom(json));
 }
 
-module.exports = { perform, prepareProcess, runCall };
+module.exports = { perform, prepareProcess, runCall, watch };

@@ -3,7 +3,7 @@
 const { mkdirSync, rmSync, symlinkSync } = require('node:fs');
 const path = require('node:path');
 const report = require('./report.js');
-const { perform, prepareProcess } = require('./run-call.js');
+const { perform } = require('./run-call.js');
 const { printTo, separateOutput } = require('./stdio.js');
 
 const PRINTS = "console.log('x', 1, {}); console.error('x');";
@@ -27,7 +27,6 @@ async function warmUp(folder) {
 
   const stage = `${folder}/warm-up`;
   mkdirSync(stage);
-  prepareProcess({});
   for (const [index, code] of REHEARSALS.entries()) {
     mkdirSync(`${stage}/${index}`);
     await report.rehearse(() => perform({ phase: '' }, `${stage}/${index}`, { ...CALL, code }, 'handler'));

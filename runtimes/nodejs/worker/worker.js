@@ -8,14 +8,17 @@
 const { TYPE } = require('../lib/frames.js');
 const report = require('./report.js');
 const { installStdio } = require('./stdio.js');
-const { runCall } = require('./run-call.js');
+const { prepareProcess, runCall, watch } = require('./run-call.js');
 const { warmUp } = require('./warm-up.js');
 
 const folder = process.argv[2];
 
 installStdio(folder);
 warmUp(folder).then(() => {
+  prepareProcess();
+  const run = { phase: 'waiting' };
+  watch(run);
   report.send(TYPE.WARM, Buffer.alloc(0));
   const call = JSON.parse(report.receive().toString());
-  return runCall(folder, call);
+  return runCall(run, folder, call);
 });
