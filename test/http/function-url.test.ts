@@ -98,8 +98,9 @@ describe('what a function is given', () => {
     await call('/e/open', undefined, { headers: { authorization: 'Basic YTpi' } });
     await call('/e/open', undefined, { headers: { authorization: 'Bearer their-own' } });
     await call('/e/open', alice);
+    await call('/e/open', undefined, { headers: await gateway.bearer('alice', 'bench', -60) });
     const seen = gateway.calls.map((request) => (request.payload as { headers: object }).headers);
-    expect(seen).toEqual([{ authorization: 'Basic YTpi' }, { authorization: 'Bearer their-own' }, {}]);
+    expect(seen).toEqual([{ authorization: 'Basic YTpi' }, { authorization: 'Bearer their-own' }, {}, {}]);
   });
 
   test('a body up to the limit and not beyond', async () => {

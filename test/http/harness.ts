@@ -78,8 +78,8 @@ export class Harness implements AsyncDisposable {
     return this.#store;
   }
 
-  async bearer(sub: string, scope = ALL_SCOPES): Promise<{ authorization: string }> {
-    return { authorization: `Bearer ${await signToken({ sub, scope, ttlSeconds: 60 }, SECRET)}` };
+  async bearer(sub: string, scope = ALL_SCOPES, ttlSeconds = 60): Promise<{ authorization: string }> {
+    return { authorization: `Bearer ${await signToken({ sub, scope, ttlSeconds }, SECRET)}` };
   }
 
   /** A JSON request of a user with every ordinary scope. */
