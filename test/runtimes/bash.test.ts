@@ -3,7 +3,7 @@ import { conformance } from './conformance.ts';
 
 const agent = join(import.meta.dirname, '../../runtimes/python/agent.py');
 const command = {
-  file: 'python3',
+  file: '/usr/bin/python3',
   args: ['-I', '-B', '-S', '-X', 'utf8', agent, '--runtime', 'bash'],
 };
 /** The value of one member, a plain text or a number, of a JSON body. */

@@ -6,7 +6,7 @@ import { conformance } from './conformance.ts';
 
 const agent = join(import.meta.dirname, '../../runtimes/python/agent.py');
 const command = {
-  file: 'python3',
+  file: '/usr/bin/python3',
   args: ['-I', '-B', '-S', '-X', 'utf8', agent, '--runtime', 'python'],
 };
 
@@ -275,12 +275,21 @@ describe('python: failures', () => {
     expect(end.error?.trace).not.toContain('cronium_agent');
   });
 
+  // Root may inspect everything, so the agent runs as somebody else; /proc/self shows that the way to look works.
   test('the agent cannot be inspected by what it runs', async () => {
-    const { result } = await run(
-      handler(
-        'try:\n    os.listdir(f"/proc/{os.getppid()}/fd")\n    return os.getuid() == 0\nexcept PermissionError:\n    return True',
-      ),
-    );
-    expect(result?.value).toBe(true);
+    const unprivileged =
+      process.getuid?.() === 0
+        ? { file: 'setpriv', args: ['--reuid', '65534', '--clear-groups', command.file, ...command.args] }
+        : command;
+    const agent = await Agent.boot(unprivileged);
+    try {
+      const code = handler(
+        'os.listdir("/proc/self/fd")\ntry:\n    return os.listdir(f"/proc/{os.getppid()}/fd")\nexcept PermissionError:\n    return [os.getuid() != 0, "denied"]',
+      );
+      const { result } = await agent.run(invoke({ runtime: 'python', code }));
+      expect(result?.value).toEqual([true, 'denied']);
+    } finally {
+      await agent.dispose();
+    }
   });
 });
