@@ -14,6 +14,8 @@ const OVERHEAD_MB = 96;
  */
 function startWorker() {
   const taskFolder = makeTaskFolder();
+  // Before the worker, which opens them as it boots.
+  const pipes = makePipes(taskFolder);
   const { PATH, LANG, TZ } = process.env;
   const env = {
     PATH: PATH ?? '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
@@ -27,7 +29,7 @@ function startWorker() {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   });
-  return { child, taskFolder, pipes: makePipes(taskFolder) };
+  return { child, taskFolder, pipes };
 }
 
 /** A name that traces can show; another one only where several agents share a temporary folder. */
@@ -42,7 +44,7 @@ function makeTaskFolder() {
 }
 
 /**
- * Named pipes for the function's descriptors 1 and 2, made while the worker boots. Node.js can only start a process with
+ * Named pipes for the function's descriptors 1 and 2. Node.js can only start a process with
  * sockets, of which `/dev/stdout` cannot be opened; and it has no dup2, but by closing and opening a descriptor the worker
  * can put both on one pipe, which is what keeps the prints of a handler and its children in order.
  * @returns {number[]} descriptors of the reading ends; none if the system has no `mkfifo`, and the sockets serve

@@ -1,6 +1,6 @@
 'use strict';
 
-const { closeSync, openSync } = require('node:fs');
+const { closeSync, constants, openSync } = require('node:fs');
 const { Writable } = require('node:stream');
 const { TYPE } = require('../lib/frames.js');
 const { quietly, writeAll } = require('./report.js');
@@ -98,10 +98,10 @@ function reopen(fd, name) {
   let opened;
   try {
     // First to another descriptor: if there is no pipe, the descriptor stays what it was.
-    opened = openSync(`${pipes}/${name}`, 'w');
+    opened = openSync(`${pipes}/${name}`, constants.O_WRONLY);
     closeSync(fd);
     // The lowest free one is the one just closed.
-    openSync(`${pipes}/${name}`, 'w');
+    openSync(`${pipes}/${name}`, constants.O_WRONLY);
   } catch {
     // The sockets that the process was started with do as well.
   }
