@@ -60,7 +60,7 @@ export class Pool {
   #notBefore = Number.NEGATIVE_INFINITY;
   #failuresInRow = 0;
   #lastError: GatewayError | null = null;
-  #cancelTimer: (() => void) | undefined;
+  #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(key: string, spec: SandboxSpec, targets: PoolTargets, deps: PoolDeps) {
     this.key = key;
@@ -75,6 +75,17 @@ export class Pool {
 
   get waiting(): number {
     return this.#waiters.size + this.#coldWaiters.size;
+  }
+
+  /** Callers that wait and for whom nothing boots. */
+  get unserved(): number {
+    const booting = this.#slots.in('starting').filter((slot) => !slot.reserved).length;
+    return Math.max(0, this.#waiters.size - booting) + this.#coldWaiters.size;
+  }
+
+  /** Whether a caller waits for a boot of its own, for which one that is warm here may make room. */
+  get wantsColdStart(): boolean {
+    return this.#coldWaiters.size > 0;
   }
 
   /** Has as many warm sandboxes as it keeps at rest, or has given them to callers. */
@@ -109,8 +120,7 @@ export class Pool {
   /** Does what the plan says now, and sees to it that it is asked again when time changes the plan. */
   pump(): void {
     if (this.#closing.signal.aborted) return;
-    this.#cancelTimer?.();
-    this.#cancelTimer = undefined;
+    this.#cancelTimer();
     this.#bootForColdWaiters();
     const now = this.#deps.clock.now();
     const starting = this.#slots.in('starting');
@@ -131,6 +141,7 @@ export class Pool {
     for (const id of plan.retire) this.#retire(this.#slots.get(id));
     for (let i = 0; i < plan.start; i++) this.#startBoot(null);
     if (plan.nextAt !== null) this.#pumpIn(Math.max(1, plan.nextAt - now));
+    if (this.#coldWaiters.size > 0 && now < this.#notBefore) this.#pumpIn(this.#notBefore - now);
   }
 
   /** Gives up a warm sandbox so that another may boot in its place; resolves when it is gone, `undefined` when none is warm. */
@@ -161,11 +172,10 @@ export class Pool {
 
   /** Refuses who waits and ends what is warm or booting. Sandboxes that were taken are their callers'. */
   async close(): Promise<void> {
-    const reason = new GatewayError('shutting_down', 'The gateway is shutting down.', {
-      retryAfterSeconds: 5,
-    });
+    const options = { retryAfterSeconds: 5 };
+    const reason = new GatewayError('shutting_down', 'The gateway is shutting down.', options);
     this.#closing.abort(reason);
-    this.#cancelTimer?.();
+    this.#cancelTimer();
     this.#waiters.refuseAll(reason);
     this.#coldWaiters.refuseAll(reason);
     for (const slot of this.#slots.in('ready')) this.#retire(slot);
@@ -216,6 +226,7 @@ export class Pool {
     this.#slots.move(slot, 'ready');
     sandbox.closed.then(() => this.#closed(slot));
     if (this.#closing.signal.aborted) {
+      coldWaiter?.refuse(this.#closing.signal.reason);
       this.#retire(slot);
       return;
     }
@@ -268,9 +279,17 @@ export class Pool {
     return gone;
   }
 
+  /** The earliest of those asked for counts: calls that follow each other quickly must not put the refill off. */
   #pumpIn(delayMs: number): void {
-    this.#cancelTimer?.();
-    this.#cancelTimer = this.#deps.clock.after(delayMs, () => this.pump());
+    const at = this.#deps.clock.now() + delayMs;
+    if (this.#timer !== undefined && this.#timer.at <= at) return;
+    this.#cancelTimer();
+    this.#timer = { at, cancel: this.#deps.clock.after(delayMs, () => this.pump()) };
+  }
+
+  #cancelTimer(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
   }
 
   #track(work: Promise<unknown>): void {

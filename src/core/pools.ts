@@ -1,4 +1,4 @@
-import type { GatewayError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import { BootBudget } from './boot-budget.ts';
 import { Pool, type PoolDeps, type PoolStatus, type Taken } from './pool.ts';
 import type { PoolTargets } from './pool-plan.ts';
@@ -20,6 +20,7 @@ export class Pools {
   readonly #pools = new Map<string, Pool>();
   #distributing = false;
   #evictions = 0;
+  #closed = false;
 
   constructor(options: PoolsOptions) {
     this.#options = options;
@@ -29,14 +30,20 @@ export class Pools {
 
   /** Keeps a pool of this spec warm even when nobody calls it. */
   keepWarm(spec: SandboxSpec): void {
+    if (this.#closed) return;
     this.#pool(spec, this.#options.targets).pump();
   }
 
   /** As `Pool.take`, from the pool of this spec. */
-  take(spec: SandboxSpec, signal: AbortSignal, forceCold = false): Promise<Taken> {
+  async take(spec: SandboxSpec, signal: AbortSignal, forceCold = false): Promise<Taken> {
+    // A pool made now would never be closed.
+    if (this.#closed) {
+      const options = { retryAfterSeconds: 5 };
+      throw new GatewayError('shutting_down', 'The gateway is shutting down.', options);
+    }
     const pool = this.#pool(spec, { ...this.#options.targets, min: 0 });
     const taken = pool.take(signal, forceCold);
-    if (pool.waiting > 0) this.#makeRoomFor(pool);
+    this.#makeRoomFor(pool);
     return taken;
   }
 
@@ -64,6 +71,7 @@ export class Pools {
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 
@@ -83,9 +91,9 @@ export class Pools {
     if (this.#distributing) return;
     this.#distributing = true;
     try {
-      const byNeed = [...this.#pools.values()].sort((a, b) => b.waiting - a.waiting);
+      const byNeed = [...this.#pools.values()].sort((a, b) => b.unserved - a.unserved);
       for (const pool of byNeed) {
-        if (pool.waiting > 0) this.#makeRoomFor(pool);
+        this.#makeRoomFor(pool);
         pool.pump();
       }
     } finally {
@@ -95,9 +103,9 @@ export class Pools {
 
   /** With every sandbox allowed in existence, a caller gets the place of a warm one that has waited longest for nobody. */
   #makeRoomFor(needy: Pool): void {
-    if (!this.#budget.full || this.#evictions >= needy.waiting) return;
+    if (!this.#budget.full || this.#evictions >= needy.unserved) return;
     const leastRecentFirst = [...this.#pools.values()]
-      .filter((pool) => pool !== needy)
+      .filter((pool) => pool !== needy || needy.wantsColdStart)
       .sort((a, b) => (a.lastDemandAt ?? -1) - (b.lastDemandAt ?? -1));
     for (const pool of leastRecentFirst) {
       const gone = pool.yieldOne();
