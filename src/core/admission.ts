@@ -18,14 +18,13 @@ interface User {
 
 /**
  * Lets so many invocations run and the rest wait. Users take turns: whoever floods waits behind their own flood, and another's
- * first call is next in turn.
+ * first call is next in turn. When too many wait, whoever has most in the queue gives way to who has fewer.
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
   /** Those who run or wait, in the order of their next turn. */
   readonly #users = new Map<string, User>();
   #running = 0;
-  #queued = 0;
   /** Mean duration of recent invocations, ms: what `Retry-After` is reckoned from. */
   #meanMs = 100;
 
@@ -38,7 +37,9 @@ export class Admission {
   }
 
   get queued(): number {
-    return this.#queued;
+    let queued = 0;
+    for (const { line } of this.#users.values()) queued += line.size;
+    return queued;
   }
 
   /**
@@ -48,18 +49,15 @@ export class Admission {
   async enter(userKey: string, signal: AbortSignal): Promise<Release> {
     signal.throwIfAborted();
     const user = this.#user(userKey);
-    if (this.#running < this.#limits.maxRunning && this.#queued === 0) return this.#begin(userKey, user);
-    if (this.#queued >= this.#limits.maxQueued) {
+    const { queued } = this;
+    if (this.#running < this.#limits.maxRunning && queued === 0) return this.#begin(userKey, user);
+    if (queued >= this.#limits.maxQueued && !this.#makeRoomFor(user)) {
       this.#forgetIfIdle(userKey, user);
-      const message = `${this.#queued} invocations wait already; try again later.`;
-      throw new GatewayError('no_capacity', message, { retryAfterSeconds: this.retryAfterSeconds });
+      throw this.#queueFull();
     }
-    this.#queued += 1;
     try {
-      const { served } = user.line.join(signal);
-      return await served;
+      return await user.line.join(signal).served;
     } catch (error) {
-      this.#queued -= 1;
       this.#forgetIfIdle(userKey, user);
       throw error;
     }
@@ -67,8 +65,22 @@ export class Admission {
 
   /** Seconds until the queue of now will have been worked off, at least 1. */
   get retryAfterSeconds(): number {
-    const ahead = this.#queued + this.#running;
+    const ahead = this.queued + this.#running;
     return Math.max(1, Math.ceil((ahead * this.#meanMs) / this.#limits.maxRunning / 1_000));
+  }
+
+  /** Refuses the newest of the longest line, unless the newcomer's own would then be as long. */
+  #makeRoomFor(newcomer: User): boolean {
+    let longest = newcomer;
+    for (const user of this.#users.values()) if (user.line.size > longest.line.size) longest = user;
+    if (longest.line.size <= newcomer.line.size + 1) return false;
+    longest.line.newest()?.refuse(this.#queueFull());
+    return true;
+  }
+
+  #queueFull(): GatewayError {
+    const message = `${this.queued} invocations wait already; try again later.`;
+    return new GatewayError('no_capacity', message, { retryAfterSeconds: this.retryAfterSeconds });
   }
 
   #begin(userKey: string, user: User): Release {
@@ -91,7 +103,6 @@ export class Admission {
     while (this.#running < this.#limits.maxRunning) {
       const next = this.#nextInTurn();
       if (next === undefined) return;
-      this.#queued -= 1;
       next.waiter.serve(this.#begin(next.key, next.user));
     }
   }
@@ -118,6 +129,8 @@ export class Admission {
   }
 
   #forgetIfIdle(key: string, user: User): void {
-    if (user.running === 0 && user.line.size === 0) this.#users.delete(key);
+    // The key may be another's by now: a caller who left hears of it later than everybody else.
+    if (user.running > 0 || user.line.size > 0 || this.#users.get(key) !== user) return;
+    this.#users.delete(key);
   }
 }

@@ -26,6 +26,11 @@ export class Waiters<T> {
     return first;
   }
 
+  /** The one who came last, still in the line. */
+  newest(): Waiter<T> | undefined {
+    return [...this.#line].at(-1);
+  }
+
   refuseAll(error: unknown): void {
     for (const waiter of [...this.#line]) waiter.refuse(error);
   }
