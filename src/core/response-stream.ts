@@ -1,5 +1,7 @@
 /** Bytes that may wait for a slow client before its function is held back. */
 const HIGH_WATER_BYTES = 256 * 1_024;
+/** What a chunk costs in memory however small it is, bytes. */
+const MIN_CHUNK_COST = 256;
 
 /** A response body that is written as a sandbox sends it and read as a client takes it. */
 export class ResponseStream {
@@ -22,7 +24,7 @@ export class ResponseStream {
           onCancel();
         },
       },
-      { highWaterMark: HIGH_WATER_BYTES, size: (chunk) => chunk.byteLength },
+      { highWaterMark: HIGH_WATER_BYTES, size: (chunk) => Math.max(chunk.byteLength, MIN_CHUNK_COST) },
     );
   }
 

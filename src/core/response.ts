@@ -7,6 +7,10 @@ export interface WholeResponse extends ResponseHead {
   body: Uint8Array;
 }
 
+/** As much as HEAD of the sandbox protocol may have; clients read less. */
+const MAX_HEAD_BYTES = 64 * 1_024;
+const MAX_FAULT_LENGTH = 200;
+
 /** What a function may return to shape its answer: AWS Lambda payload format 2.0. */
 const lambdaResponse = z.object({
   statusCode: z.number().int().min(200).max(599),
@@ -18,7 +22,7 @@ const lambdaResponse = z.object({
     .array(z.string())
     .nullish()
     .transform((cookies) => cookies ?? []),
-  body: z.unknown(),
+  body: z.unknown().optional(),
   isBase64Encoded: z.boolean().nullish(),
 });
 
@@ -39,17 +43,30 @@ export function responseOf(value: unknown): WholeResponse {
   const parsed = lambdaResponse.safeParse(value);
   if (!parsed.success) {
     const issue = parsed.error.issues[0];
-    throw new GatewayError(
-      'invalid_response',
-      `The function's response is not valid: ${issue?.path.join('.')}: ${issue?.message}.`,
-    );
+    throw invalid(`${issue?.path.join('.').slice(0, MAX_FAULT_LENGTH)}: ${issue?.message}`);
   }
   const { statusCode, cookies, body, isBase64Encoded } = parsed.data;
-  const headers = Object.fromEntries(
-    Object.entries(parsed.data.headers).map(([name, text]) => [name.toLowerCase(), text]),
-  );
+  const headers = lowerCaseNames(parsed.data.headers);
   headers['content-type'] ??= 'application/json';
+  if (headBytes(headers, cookies) > MAX_HEAD_BYTES)
+    throw invalid(`headers and cookies have more than ${MAX_HEAD_BYTES} bytes`);
   return { statusCode, headers, cookies, body: bodyBytes(body, isBase64Encoded === true) };
+}
+
+/** Of two names that differ only in case the last counts. */
+export function lowerCaseNames(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, text]) => [name.toLowerCase(), text]));
+}
+
+function headBytes(headers: Readonly<Record<string, string>>, cookies: readonly string[]): number {
+  return [...Object.entries(headers).flat(), ...cookies].reduce(
+    (sum, text) => sum + Buffer.byteLength(text),
+    0,
+  );
+}
+
+function invalid(what: string): GatewayError {
+  return new GatewayError('invalid_response', `The function's response is not valid: ${what}.`);
 }
 
 function isLambdaShaped(value: unknown): boolean {
@@ -63,5 +80,11 @@ function bodyBytes(body: unknown, isBase64Encoded: boolean): Uint8Array {
 }
 
 function jsonBytes(value: unknown): Uint8Array {
-  return Buffer.from(JSON.stringify(value ?? null));
+  try {
+    return Buffer.from(JSON.stringify(value ?? null));
+  } catch (error) {
+    // Text can be parsed to a depth at which it cannot be written again.
+    if (error instanceof RangeError) throw invalid('it is nested too deeply');
+    throw error;
+  }
 }
