@@ -7,6 +7,8 @@ import { ResponseStream } from './response-stream.ts';
 import type { Call, CallObserver, Outcome, ResponseHead, SandboxSpec } from './sandbox.ts';
 import type { Invocation, InvocationStatus, Phases } from './store.ts';
 
+const ANSWER_LEAVES_MS = 2;
+
 /** One invocation on its way: from its turn over its sandbox to its record. */
 export class Execution {
   /** Resolves, never rejects, when the sandbox is gone and the record has been handed on. */
@@ -69,6 +71,7 @@ export class Execution {
       // The slot is free when the function is done: destroying costs the engine, not the next caller.
       release();
       this.#settle(outcome);
+      await this.#letAnswerLeave();
     } catch (error) {
       this.#refuse(error);
     } finally {
@@ -182,6 +185,11 @@ export class Execution {
       this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
     }
     this.#droppedLog = outcome.droppedLogBytes > 0;
+  }
+
+  /** Ending a sandbox keeps a processor busy for milliseconds, which the answer on its way to the caller needs first. */
+  #letAnswerLeave(): Promise<void> {
+    return new Promise((resolve) => this.#deps.clock.after(ANSWER_LEAVES_MS, resolve));
   }
 
   #answerWhole(value: unknown): void {
