@@ -85,8 +85,9 @@ class AgentSandbox implements Sandbox {
     const outcome = await this.#agent.run(this.#spec.runtime, call, observer, signal);
     if (outcome.status === 'succeeded' || outcome.failure.code !== 'function_error') return outcome;
     // Only a process that was killed, or a sandbox that vanished, can have hit the limit: other failures need no engine call.
-    const killed =
-      outcome.exit === null || outcome.exit.signal === 'SIGKILL' || outcome.exit.signal === 'SIGTERM';
+    const { channel } = this.#launched;
+    const vanished = channel.readableEnded || channel.destroyed;
+    const killed = outcome.exit?.signal === 'SIGKILL' || outcome.exit?.signal === 'SIGTERM' || vanished;
     if (!killed || !(await this.#launched.ranOutOfMemory().catch(() => false))) return outcome;
     const message = `The function used more than its ${Math.round(this.#spec.memoryBytes / 2 ** 20)} MiB of memory.`;
     return { ...outcome, failure: { ...outcome.failure, code: 'out_of_memory', message } };
