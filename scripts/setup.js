@@ -44,7 +44,9 @@ function checkNode() {
   const local = join(ROOT, 'node_modules', '.bin', 'node');
   const found = spawnSync(existsSync(local) ? local : 'node', ['--version'], { encoding: 'utf8' });
   if (found.status === 0 && majorOf(found.stdout) >= NEEDED_NODE) return;
-  stop(`Node.js ${NEEDED_NODE} is needed and npm has none for ${process.platform}/${process.arch}: install it from nodejs.org.`);
+  stop(
+    `Node.js ${NEEDED_NODE} is needed and npm has none for ${process.platform}/${process.arch}: install it from nodejs.org.`,
+  );
 }
 
 async function ensureIsolation() {
@@ -68,7 +70,9 @@ async function ensureIsolation() {
   const remedy = isExecutable('/usr/bin/apt-get')
     ? `sudo ${command}`
     : 'your package manager, to install bubblewrap, python3 and util-linux; or start a Docker engine';
-  stop(`Nothing here can isolate functions: no Docker engine answers, and ${missing.join(', ')} is missing.\nRun: ${remedy}`);
+  stop(
+    `Nothing here can isolate functions: no Docker engine answers, and ${missing.join(', ')} is missing.\nRun: ${remedy}`,
+  );
 }
 
 /** Whether an engine answers where the gateway will look for one. */

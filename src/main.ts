@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { v7 as uuidv7 } from 'uuid';
 import type { Config } from './config.ts';
@@ -15,7 +16,7 @@ import { messageOf } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
 import { loadOrCreateSecret, loadOrCreateSecretsKey } from './http/key-files.ts';
-import { listen } from './http/server.ts';
+import { checkAddress, listen } from './http/server.ts';
 import type { Log } from './logger.ts';
 import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
 import { cacheEvents } from './store/event-cache.ts';
@@ -44,13 +45,18 @@ export interface GatewayOptions {
   log: Log;
   /** Hears, line by line, of what takes time at a first start. */
   onProgress: (line: string) => void;
+  /** Gives up a start under way: building images can take minutes. */
+  signal?: AbortSignal;
 }
+
+/** How long a start that was given up may take to come to its end and to tidy up after itself, ms. */
+const GIVE_UP_MS = 3_000;
 
 /**
  * Builds every part, in the order in which they need each other, and serves. What it returns takes them apart in reverse.
- * @throws ConfigError, DataDirError, KeyFileError, SecretsKeyError, NoIsolation; nothing is left then
+ * @throws DataDirError, KeyFileError, SecretsKeyError, NoIsolation, or the signal's reason; nothing is left then
  */
-export async function startGateway({ config, log, onProgress }: GatewayOptions): Promise<Gateway> {
+export async function startGateway({ config, log, onProgress, signal }: GatewayOptions): Promise<Gateway> {
   await using parts = new AsyncDisposableStack();
   const dataDir = parts.use(openDataDir(resolve(config.DATA_DIR)));
   const usesKeySet = config.JWT_JWKS_URL !== undefined;
@@ -68,16 +74,22 @@ export async function startGateway({ config, log, onProgress }: GatewayOptions):
     await recorder.close();
   });
 
+  const address = { host: config.HOST, port: config.PORT };
+  await checkAddress(address);
   const onEngineError = (error: unknown) => log.warn({ err: error }, 'the sandbox engine failed');
-  const { backend, refusals } = await detectBackend(
-    config.ISOLATION_MODE,
-    detectOptions(config, { instanceId: dataDir.instanceId, onProgress, onEngineError }),
+  const { backend, refusals } = await backendUnless(
+    signal,
+    detectBackend(
+      config.ISOLATION_MODE,
+      detectOptions(config, { instanceId: dataDir.instanceId, onProgress, onEngineError }),
+    ),
   );
   parts.defer(() => backend.close());
   for (const { name, reason } of refusals)
     log.warn({ isolation: name, reason }, 'a stronger isolation cannot be used');
   const swept = await backend.sweep();
   if (swept > 0) log.info({ swept }, 'removed sandboxes that an earlier run left');
+  signal?.throwIfAborted();
 
   const pools = createPools(config, backend, log);
   parts.defer(() => pools.close());
@@ -115,7 +127,7 @@ export async function startGateway({ config, log, onProgress }: GatewayOptions):
     now: () => new Date(),
     logger: { error: (message, fields) => log.error(fields, message) },
   });
-  const server = await listen(app, { host: config.HOST, port: config.PORT });
+  const server = await listen(app, address);
   parts.defer(() => server.close());
   // Taken apart first: the server's connections and the pools are needed until the last invocation has ended.
   parts.defer(() => invoker.close(config.SHUTDOWN_GRACE_MS));
@@ -137,6 +149,27 @@ export async function startGateway({ config, log, onProgress }: GatewayOptions):
     close,
     [Symbol.asyncDispose]: close,
   };
+}
+
+/** A backend that is there only after the signal is closed again; one that takes too long ends with this process. */
+async function backendUnless<T extends { backend: SandboxBackend }>(
+  signal: AbortSignal | undefined,
+  detecting: Promise<T>,
+): Promise<T> {
+  if (signal === undefined) return detecting;
+  const aborted = Promise.withResolvers<undefined>();
+  const onAbort = () => aborted.resolve(undefined);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    const detected = await Promise.race([detecting, aborted.promise]);
+    if (detected !== undefined) return detected;
+    const tidied = detecting.then(({ backend }) => backend.close()).catch(() => {});
+    await Promise.race([tidied, sleep(GIVE_UP_MS, undefined, { ref: false })]);
+    throw signal.reason;
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }
 
 /** What every way of isolating needs to know. */

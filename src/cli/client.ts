@@ -1,4 +1,6 @@
+import { isIPv6 } from 'node:net';
 import type { Command } from 'commander';
+import { messageOf } from '../errors.ts';
 import { ALL_SCOPES, LOCAL_USER, mintToken } from './access.ts';
 import { configOfShell } from './config.ts';
 
@@ -31,8 +33,10 @@ export class Client {
   static async of(options: ClientOptions): Promise<Client> {
     const config = configOfShell();
     const given = options.url ?? process.env.CRONIUM_URL ?? config.PUBLIC_URL;
-    const host = config.HOST === '0.0.0.0' || config.HOST === '::' ? '127.0.0.1' : config.HOST;
-    const url = (given ?? `http://${host}:${config.PORT}`).replace(/\/+$/, '');
+    const url = (given ?? `http://${hostToCall(config.HOST)}:${config.PORT}`).replace(/\/+$/, '');
+    if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {
+      throw new Error(`${url} is no URL of a gateway; write it like http://127.0.0.1:8787.`);
+    }
     const token = options.token ?? process.env.CRONIUM_TOKEN;
     const request = { sub: options.as, scope: ALL_SCOPES, ttlSeconds: TOKEN_TTL_SECONDS };
     return new Client(url, token ?? (await mintToken(config, request)));
@@ -42,12 +46,15 @@ export class Client {
   async fetch(path: string, init: RequestInit = {}): Promise<Response> {
     const headers = new Headers(init.headers);
     headers.set('authorization', `Bearer ${this.#token}`);
+    // Made apart, so that what is wrong with the request is not taken for a gateway that is away.
+    const request = new Request(`${this.url}${path}`, { ...init, headers });
     try {
-      return await fetch(`${this.url}${path}`, { ...init, headers });
+      return await fetch(request);
     } catch (error) {
-      const cause =
-        error instanceof Error && error.cause instanceof Error ? error.cause.message : String(error);
-      throw new Error(`No gateway answers at ${this.url} (${cause}). Start one with: npm start`);
+      const { cause } = error as { cause?: unknown };
+      // Several addresses of one name fail as one error without a message.
+      const reason = messageOf(cause ?? error) || ((cause as NodeJS.ErrnoException).code ?? 'no connection');
+      throw new Error(`No gateway answers at ${this.url} (${reason}). Start one with: npm start`);
     }
   }
 
@@ -57,6 +64,12 @@ export class Client {
     if (!response.ok) throw new Error(await describeProblem(response));
     return (await response.json()) as T;
   }
+}
+
+/** Where to call a gateway that listens on this address. */
+function hostToCall(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return '127.0.0.1';
+  return isIPv6(host) ? `[${host}]` : host;
 }
 
 interface Problem {

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
 import { AUTH_MODES, RUNTIMES, type Runtime } from '../core/event.ts';
+import { messageOf } from '../errors.ts';
 import { Client, type ClientOptions, describeProblem, withClientOptions } from './client.ts';
 
 const RUNTIME_OF: Readonly<Record<string, Runtime>> = {
@@ -20,9 +21,9 @@ interface DeployOptions extends ClientOptions {
   runtime?: Runtime;
   auth?: string;
   description?: string;
-  timeout?: string;
-  memory?: string;
-  cpus?: string;
+  timeout?: number;
+  memory?: number;
+  cpus?: number;
   env: Record<string, string>;
   secret: Record<string, string>;
 }
@@ -36,14 +37,14 @@ interface Deployed {
 export function deployCommand(): Command {
   const command = new Command('deploy')
     .description('deploy a file as an event: a new one, or a new version of it')
-    .argument('<file>', 'the source: .py, .js, .mjs, .cjs, .ts, .mts or .sh')
+    .argument('<file>', 'the source: .py, .js, .mjs, .cjs, .ts, .mts, .sh or .bash')
     .option('--name <name>', 'the event (default: the name of the file)')
     .option('--runtime <runtime>', `${RUNTIMES.join(', ')} (default: by the ending of the file)`)
     .option('--auth <mode>', `who may call it: ${AUTH_MODES.join(' or ')} (default: jwt)`)
     .option('--description <text>', 'what it does')
-    .option('--timeout <ms>', 'longest run, ms')
-    .option('--memory <mb>', 'memory, MiB')
-    .option('--cpus <n>', 'CPUs')
+    .option('--timeout <ms>', 'longest run, ms', numberOf('--timeout'))
+    .option('--memory <mb>', 'memory, MiB', numberOf('--memory'))
+    .option('--cpus <n>', 'CPUs', numberOf('--cpus'))
     .option('--env <NAME=value>', 'an environment variable; may be given again', collect, {})
     .option('--secret <NAME=value>', 'a secret; NAME alone takes it from this shell', collectSecret, {});
   return withClientOptions(command).action(deploy);
@@ -53,14 +54,14 @@ async function deploy(file: string, options: DeployOptions): Promise<void> {
   const runtime = options.runtime ?? RUNTIME_OF[extname(file)];
   if (runtime === undefined)
     throw new Error(`${file}: no runtime is known for this ending; name one with --runtime.`);
-  const code = await readFile(file, 'utf8').catch(() => {
-    throw new Error(`${file} cannot be read.`);
+  const code = await readFile(file, 'utf8').catch((error) => {
+    throw new Error(`${file} cannot be read: ${messageOf(error)}`);
   });
   const name = options.name ?? nameOf(file);
   const client = await Client.of(options);
   const secrets = Object.keys(options.secret).length > 0 ? options.secret : undefined;
-  const { description, auth } = options;
-  const draft = { name, runtime, code, description, auth, env: options.env, secrets, ...numbers(options) };
+  const { description, auth, env, timeout: timeoutMs, memory: memoryMb, cpus } = options;
+  const draft = { name, runtime, code, description, auth, timeoutMs, memoryMb, cpus, env, secrets };
   const headers = { 'content-type': 'application/json' };
   const body = JSON.stringify(draft);
   let response = await client.fetch('/v1/events', { method: 'POST', headers, body });
@@ -72,9 +73,13 @@ async function deploy(file: string, options: DeployOptions): Promise<void> {
   process.stdout.write(`${deployed.name} version ${deployed.version}: ${deployed.url}\n`);
 }
 
-function numbers({ timeout, memory, cpus }: DeployOptions): Record<string, number | undefined> {
-  const asNumber = (text: string | undefined) => (text === undefined ? undefined : Number(text));
-  return { timeoutMs: asNumber(timeout), memoryMb: asNumber(memory), cpus: asNumber(cpus) };
+/** What is no number would reach the gateway as null, and its answer would not say what was typed. */
+function numberOf(option: string): (text: string) => number {
+  return (text) => {
+    const value = text.trim() === '' ? Number.NaN : Number(text);
+    if (!Number.isFinite(value)) throw new Error(`${option}: ${text} is no number.`);
+    return value;
+  };
 }
 
 function nameOf(file: string): string {

@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import { Writable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
 import { Command } from 'commander';
+import { messageOf } from '../errors.ts';
 import { Client, type ClientOptions, describeProblem, withClientOptions } from './client.ts';
 
 interface InvokeOptions extends ClientOptions {
@@ -29,6 +31,8 @@ async function invoke(name: string, options: InvokeOptions): Promise<void> {
   const response = await client.fetch(`/e/${name}`, {
     method: options.method ?? (body === undefined ? 'GET' : 'POST'),
     headers,
+    // A redirect is an answer, too.
+    redirect: 'manual',
     ...(body !== undefined && { body }),
   });
   if (options.verbose) {
@@ -38,16 +42,34 @@ async function invoke(name: string, options: InvokeOptions): Promise<void> {
   if (response.headers.get('content-type')?.startsWith('application/problem+json')) {
     throw new Error(await describeProblem(response));
   }
-  await response.body?.pipeTo(Writable.toWeb(process.stdout) as WritableStream<Uint8Array>, {
-    preventClose: true,
-  });
+  if (response.body !== null) await print(response.body);
   if (!response.ok) process.exitCode = 1;
+}
+
+/** As it arrives, and in step with whoever reads it. */
+async function print(body: ReadableStream<Uint8Array>): Promise<void> {
+  const reader = body.getReader();
+  const closed = new Promise<'closed'>((resolve) => process.stdout.once('error', () => resolve('closed')));
+  for (;;) {
+    const next = await reader.read().catch(() => {
+      throw new Error('The answer was cut off: what was printed is only its beginning.');
+    });
+    if (next.done) return;
+    if (process.stdout.write(next.value)) continue;
+    // Whoever stops reading, as `head` does, has had enough: no fault.
+    const drained = once(process.stdout, 'drain').catch(() => 'closed');
+    if ((await Promise.race([drained, closed])) === 'closed') return reader.cancel();
+  }
 }
 
 async function readBody(data: string | undefined): Promise<Buffer<ArrayBuffer> | undefined> {
   if (data === undefined) return undefined;
+  if (data === '@-') return Buffer.from(await buffer(process.stdin));
   if (!data.startsWith('@')) return Buffer.from(data);
-  return Buffer.from(await readFile(data === '@-' ? '/dev/stdin' : data.slice(1)));
+  const read = await readFile(data.slice(1)).catch((error) => {
+    throw new Error(`-d ${data}: the file cannot be read: ${messageOf(error)}`);
+  });
+  return Buffer.from(read);
 }
 
 function looksLikeJson(body: Buffer): boolean {

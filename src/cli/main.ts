@@ -18,6 +18,11 @@ const program = new Command('cronium')
   .addCommand(tokenCommand())
   .addCommand(doctorCommand());
 
+// Whoever reads may stop before the end, as `head` does; a gateway goes on without its reader.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
+
 try {
   await program.parseAsync();
 } catch (error) {

@@ -1,7 +1,8 @@
+import { constants } from 'node:os';
 import { Command } from 'commander';
 import type { Config } from '../config.ts';
 import { createLog } from '../logger.ts';
-import { type Gateway, startGateway } from '../main.ts';
+import { type Gateway, type GatewayOptions, startGateway } from '../main.ts';
 import { ALL_SCOPES, LOCAL_USER, mintToken } from './access.ts';
 import { configOfShell } from './config.ts';
 import { deployDemo } from './demo.ts';
@@ -16,24 +17,35 @@ export function serveCommand(): Command {
 }
 
 async function serve({ demo }: { demo?: boolean }): Promise<void> {
-  const config = configOfShell(demo && !process.env.LOG_LEVEL ? { LOG_LEVEL: 'warn' } : {});
+  const config = configOfShell(demo ? { LOG_LEVEL: 'warn' } : {});
   const log = createLog(config.LOG_LEVEL);
-  const stop = Promise.withResolvers<NodeJS.Signals>();
   // Before anything is built, so that a signal during a long first start does not leave half of it behind.
+  const stop = new AbortController();
+  const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-    process.once(signal, () => {
-      stop.resolve(signal);
+    process.on(signal, () => {
       // Whoever asks twice does not want to wait for running calls.
-      process.once(signal, () => process.exit(130));
+      if (stop.signal.aborted) process.exit(128 + constants.signals[signal]);
+      log.info({ signal }, 'stopping');
+      if (demo) say('stopping');
+      stop.abort(new Error(`${signal} came before the gateway served`));
     });
   }
-  const gateway = await startGateway({ config, log, onProgress: say });
+  const gateway = await start({ config, log, onProgress: say, signal: stop.signal });
   log.info({ url: gateway.url, isolation: gateway.isolation }, 'serving');
-  if (demo) await Promise.race([introduce(gateway, config), stop.promise]);
-  const signal = await stop.promise;
-  log.info({ signal }, 'stopping');
-  if (demo) say('stopping');
+  if (demo) await Promise.race([introduce(gateway, config), stopped]);
+  await stopped;
   await gateway.close();
+}
+
+async function start(options: GatewayOptions & { signal: AbortSignal }): Promise<Gateway> {
+  try {
+    return await startGateway(options);
+  } catch (error) {
+    // Nobody waits for it any more, and a build under way in an engine ends with its connection to this process.
+    if (options.signal.aborted) process.exit(0);
+    throw error;
+  }
 }
 
 async function introduce(gateway: Gateway, config: Config): Promise<void> {

@@ -1,5 +1,5 @@
 import type { Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { type AddressInfo, createServer, type Server as NetServer } from 'node:net';
 import { createAdaptorServer } from '@hono/node-server';
 import type { App } from './context.ts';
 
@@ -17,20 +17,34 @@ const FLUSH_MS = 1_000;
 /** Whoever sends headers or a body more slowly holds a socket for nothing, ms. */
 const HEADERS_TIMEOUT_MS = 10_000;
 const REQUEST_TIMEOUT_MS = 60_000;
+/** What the system and its name server say of one; EAI_AGAIN comes from a machine without a name server. */
+const NOT_AN_ADDRESS = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EAI_AGAIN', 'EINVAL', 'ENOTFOUND']);
+
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/**
+ * Tries the address and gives it back: a fault in it should be known before minutes are spent on building images.
+ * @throws Error naming HOST or PORT when the address cannot be had
+ */
+export async function checkAddress(address: Address): Promise<void> {
+  const server = createServer();
+  await bind(server, address);
+  await new Promise((resolve) => server.close(resolve));
+}
 
 /**
  * Serves the app.
  * @throws Error naming HOST or PORT when the address cannot be had
  */
-export async function listen(app: App, { host, port }: { host: string; port: number }): Promise<Listening> {
+export async function listen(app: App, address: Address): Promise<Listening> {
   const server = createAdaptorServer({
     fetch: app.fetch,
     serverOptions: { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
   }) as Server;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
-    server.listen(port, host, resolve);
-  });
+  await bind(server, address);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   let accepting = true;
   const stopAccepting = () => {
@@ -51,6 +65,13 @@ export async function listen(app: App, { host, port }: { host: string; port: num
   };
 }
 
+async function bind(server: NetServer, { host, port }: Address): Promise<void> {
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, host, port)));
+    server.listen(port, host, resolve);
+  });
+}
+
 function urlOf({ address, family, port }: AddressInfo): string {
   const wildcard = address === '0.0.0.0' || address === '::';
   const host = wildcard ? '127.0.0.1' : family === 'IPv6' ? `[${address}]` : address;
@@ -62,7 +83,6 @@ function explain(error: NodeJS.ErrnoException, host: string, port: number): Erro
     return new Error(`PORT: ${port} is in use; set PORT to another, or to 0 for a free one.`);
   if (error.code === 'EACCES')
     return new Error(`PORT: ${port} needs privileges; set PORT to one above 1023.`);
-  if (error.code === 'EADDRNOTAVAIL' || error.code === 'ENOTFOUND')
-    return new Error(`HOST: ${host} is no address of this machine.`);
+  if (NOT_AN_ADDRESS.has(error.code ?? '')) return new Error(`HOST: ${host} is no address of this machine.`);
   return error;
 }
