@@ -1,0 +1,4 @@
+import { sandboxContract } from '../contract/sandbox.ts';
+import { onEngine } from '../on-engine.ts';
+
+await onEngine('docker', sandboxContract);
