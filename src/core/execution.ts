@@ -173,18 +173,18 @@ export class Execution {
   }
 
   #settle(outcome: Outcome): void {
+    this.#droppedLog = outcome.droppedLogBytes > 0;
     if (outcome.status === 'failed') {
-      const { code, message } = outcome.failure;
-      const error = new GatewayError(code, message, { invocationId: this.#request.id });
-      this.#fail(error);
-      this.#ended = { status: 'failed', exit: outcome.exit, error: this.#redacted(outcome.failure) };
+      const failure = this.#redacted(outcome.failure);
+      const { code } = outcome.failure;
+      this.#fail(new GatewayError(code, failure.message, { invocationId: this.#request.id }));
+      this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
     } else {
       if (outcome.result === undefined) this.#stream?.end();
       // Thrown when the value is no response; the call has then failed after all.
       else this.#answerWhole(outcome.result.value);
       this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
     }
-    this.#droppedLog = outcome.droppedLogBytes > 0;
   }
 
   /** Ending a sandbox keeps a processor busy for milliseconds, which the answer on its way to the caller needs first. */
@@ -219,7 +219,7 @@ export class Execution {
     if (known === undefined) this.#deps.onEngineError(error);
     const { retryAfterSeconds } = known ?? {};
     this.#fail(
-      new GatewayError(code, message, {
+      new GatewayError(code, this.#redacted({ code, message }).message, {
         invocationId: this.#request.id,
         cause: error,
         ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
