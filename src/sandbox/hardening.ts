@@ -46,8 +46,8 @@ export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
       IpcMode: 'private',
       ShmSize: SHM_BYTES,
       Tmpfs: {
-        '/tmp': tmpfs(spec.tmpBytes, '1777'),
-        '/run': tmpfs(spec.runBytes, '1777'),
+        '/tmp': tmpfs(spec.tmpBytes),
+        '/run': tmpfs(spec.runBytes),
       },
       // What a function prints comes by the protocol; the engine must not keep a second copy on the host's disk.
       LogConfig: { Type: 'none', Config: {} },
@@ -60,8 +60,9 @@ export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
   };
 }
 
-function tmpfs(bytes: number, mode: string): string {
-  return `rw,exec,nosuid,nodev,size=${bytes},mode=${mode}`;
+function tmpfs(bytes: number): string {
+  // Its owner by number too: some versions of runc put the mode of the image's own directory in place of the one asked for.
+  return `rw,exec,nosuid,nodev,size=${bytes},mode=1777,uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
 }
 
 function limits(spec: SandboxSpec, engineCpus: number) {
