@@ -110,7 +110,9 @@ export class Images {
       this.#docker.modem.followProgress(
         output,
         (error) => (error ? reject(error) : resolve()),
-        (event: { stream?: string; status?: string }) => {
+        (event: { stream?: string; status?: string; error?: string }) => {
+          // A build that fails is a line in an answer that has begun with 200, and the library takes it for any other line.
+          if (event.error !== undefined) reject(new Error(event.error.trim()));
           const line = (event.stream ?? event.status ?? '').trim();
           if (WORTH_SHOWING.test(line)) this.#options.onProgress(`  ${line}`);
         },
