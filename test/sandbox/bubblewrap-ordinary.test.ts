@@ -1,6 +1,7 @@
 import { sandboxContract } from '../contract/sandbox.ts';
 import { ORDINARY_UID } from '../engines.ts';
 import { onEngine } from '../on-engine.ts';
+import { bubblewrapView } from './bubblewrap-view.ts';
 
 await onEngine('bubblewrap as an ordinary user', (engine) => {
   // For good: every test file has a process of its own.
@@ -10,4 +11,5 @@ await onEngine('bubblewrap as an ordinary user', (engine) => {
     process.setuid?.(ORDINARY_UID);
   }
   sandboxContract(engine);
+  bubblewrapView(engine);
 });
