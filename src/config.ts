@@ -6,6 +6,9 @@ const optionalUrl = z.url({ protocol: /^https?$/ }).optional();
 
 const JWT_SECRET_MIN_BYTES = 32;
 
+/** libpq's URLs may lack a host, as for a Unix socket: `postgresql:///name?host=/run/postgresql`. */
+const isPostgresUrl = (text: string) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text);
+
 /** Every setting, by the name of its environment variable. Descriptions become the README's table. */
 export const settings = z
   .object({
@@ -13,6 +16,11 @@ export const settings = z
     PORT: whole(0, 65_535).default(8787).describe('Port to listen on; 0 takes a free one'),
     PUBLIC_URL: optionalUrl.describe('Where callers reach the gateway, for the URLs it prints'),
     DATA_DIR: z.string().min(1).default('./data').describe('Database, generated secrets and lock'),
+    DATABASE_URL: z
+      .string()
+      .refine(isPostgresUrl, 'must be a URL such as postgres://user:password@host:5432/database')
+      .optional()
+      .describe('Postgres database to use instead of SQLite in DATA_DIR'),
     LOG_LEVEL: z
       .enum(['debug', 'info', 'warn', 'error', 'silent'])
       .default('info')

@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'not_found'
   | 'method_not_allowed'
   | 'event_exists'
+  | 'precondition_failed'
   | 'body_too_large'
   | 'unsupported_media_type'
   | 'validation_failed'
@@ -23,6 +24,7 @@ export type ErrorCode =
   | 'engine_unavailable'
   | 'isolation_unavailable'
   | 'auth_unavailable'
+  | 'store_unavailable'
   | 'shutting_down'
   | 'function_timeout';
 
@@ -37,6 +39,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   event_exists: 409,
+  precondition_failed: 412,
   body_too_large: 413,
   unsupported_media_type: 415,
   validation_failed: 422,
@@ -51,6 +54,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   engine_unavailable: 503,
   isolation_unavailable: 503,
   auth_unavailable: 503,
+  store_unavailable: 503,
   shutting_down: 503,
   function_timeout: 504,
 };
