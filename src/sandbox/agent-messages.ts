@@ -1,4 +1,6 @@
+import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
+import { lowerCaseNames } from '../core/response.ts';
 import { ProtocolViolation } from './frames.ts';
 
 /** What an agent's JSON frames must look like. Strings are cut and not refused: a long message is no violation. */
@@ -20,6 +22,7 @@ export const headMessage = z.object({
   statusCode: z.number().int().min(200).max(599).default(200),
   headers: z
     .record(z.string().max(256), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+    .transform(lowerCaseNames)
     .default({}),
   cookies: z.array(z.string().max(8_192)).max(64).default([]),
 });
@@ -47,11 +50,14 @@ export function readMessage<T>(schema: z.ZodType<T>, payload: Buffer, name: stri
   const parsed = schema.safeParse(readJson(payload, name));
   if (parsed.success) return parsed.data;
   const issue = parsed.error.issues[0];
-  throw new ProtocolViolation(`${name} is not valid: ${issue?.path.join('.')} ${issue?.message}`);
+  throw new ProtocolViolation(
+    `${name} is not valid: ${issue?.path.join('.').slice(0, 200)} ${issue?.message}`,
+  );
 }
 
 /** @throws ProtocolViolation when it is not JSON */
 export function readJson(payload: Buffer, name: string): unknown {
+  if (!isUtf8(payload)) throw new ProtocolViolation(`${name} is not UTF-8`);
   try {
     return JSON.parse(payload.toString('utf8'));
   } catch {

@@ -124,10 +124,11 @@ export class AgentConnection {
     while (!this.#held && this.#failure === undefined) {
       let pending: void | Promise<void>;
       try {
+        // A warm agent has nothing to say, not even half a frame: whoever speaks then is not the agent that was booted.
+        if (this.#listener === undefined && !this.#decoder.isEmpty)
+          throw new ProtocolViolation('a frame that nobody waits for');
         const frame = this.#decoder.next();
-        if (frame === undefined) return;
-        // A warm agent has nothing to say: whoever speaks then is not the agent that was booted.
-        if (this.#listener === undefined) throw new ProtocolViolation('a frame that nobody waits for');
+        if (frame === undefined || this.#listener === undefined) return;
         pending = this.#listener.frame(frame);
       } catch (error) {
         this.#fail(error as Error);
@@ -140,11 +141,15 @@ export class AgentConnection {
   #hold(until: Promise<void>): void {
     this.#held = true;
     this.#channel.pause();
-    until.finally(() => {
+    const release = () => {
       this.#held = false;
       this.#channel.resume();
       this.#deliver();
       if (this.#closed !== undefined) this.#fail(this.#closed);
+    };
+    until.then(release, (error) => {
+      this.#held = false;
+      this.#fail(error);
     });
   }
 

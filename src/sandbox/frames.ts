@@ -15,6 +15,7 @@ export const PROTOCOL_VERSION = 1;
 export const MAX_INVOKE_BYTES = 64 * 2 ** 20;
 
 const HEADER_BYTES = 5;
+const MAX_IDLE_BYTES = 64 * 2 ** 10;
 const KIB = 2 ** 10;
 const MIB = 2 ** 20;
 
@@ -67,13 +68,34 @@ function limitOf(type: number, resultBytes: number): number | undefined {
 export class FrameDecoder {
   /** Largest RESULT, bytes; 0 until a call is under way. */
   resultBytes = 0;
-  #chunks: Buffer[] = [];
-  #buffered = 0;
+  /** Bytes that have come and belong to no frame yet: those from `#start` to `#end`. */
+  #kept: Buffer = Buffer.alloc(0);
+  #start = 0;
+  #end = 0;
   #header: { type: FrameType; length: number } | undefined;
 
+  /** Nothing of a frame has come that was not given out. */
+  get isEmpty(): boolean {
+    return this.#header === undefined && this.#start === this.#end;
+  }
+
+  /**
+   * Copies the chunk. Kept as it is, a chunk of one byte would hold on to the whole read that it is a view of, and an agent
+   * that sends byte by byte would cost a thousand times what it sends.
+   */
   push(chunk: Buffer): void {
-    this.#chunks.push(chunk);
-    this.#buffered += chunk.byteLength;
+    const kept = this.#end - this.#start;
+    if (this.#end + chunk.byteLength > this.#kept.byteLength) {
+      const needed = kept + chunk.byteLength;
+      // Moved to the front where that makes room for long, else to a buffer of twice the size: each byte is moved a few times at most.
+      const target = needed * 2 <= this.#kept.byteLength ? this.#kept : Buffer.allocUnsafeSlow(needed * 2);
+      this.#kept.copy(target, 0, this.#start, this.#end);
+      this.#kept = target;
+      this.#start = 0;
+      this.#end = kept;
+    }
+    chunk.copy(this.#kept, this.#end);
+    this.#end += chunk.byteLength;
   }
 
   /**
@@ -82,14 +104,14 @@ export class FrameDecoder {
    */
   next(): Frame | undefined {
     this.#header ??= this.#readHeader();
-    if (this.#header === undefined || this.#buffered < this.#header.length) return undefined;
+    if (this.#header === undefined || this.#end - this.#start < this.#header.length) return undefined;
     const frame = { type: this.#header.type, payload: this.#take(this.#header.length) };
     this.#header = undefined;
     return frame;
   }
 
   #readHeader(): { type: FrameType; length: number } | undefined {
-    if (this.#buffered < HEADER_BYTES) return undefined;
+    if (this.#end - this.#start < HEADER_BYTES) return undefined;
     const header = this.#take(HEADER_BYTES);
     const length = header.readUInt32BE(0);
     const type = header.readUInt8(4);
@@ -101,16 +123,11 @@ export class FrameDecoder {
   }
 
   #take(length: number): Buffer {
-    const first = this.#chunks[0];
-    if (first !== undefined && first.byteLength > length) {
-      this.#chunks[0] = first.subarray(length);
-      this.#buffered -= length;
-      return first.subarray(0, length);
-    }
-    // Joined once for a whole frame and not chunk by chunk, so that a large RESULT is copied once.
-    const all = this.#chunks.length === 1 ? first! : Buffer.concat(this.#chunks, this.#buffered);
-    this.#chunks = all.byteLength > length ? [all.subarray(length)] : [];
-    this.#buffered -= length;
-    return all.subarray(0, length);
+    const taken = Buffer.from(this.#kept.subarray(this.#start, this.#start + length));
+    this.#start += length;
+    // A large frame's buffer is not kept for the small ones that follow.
+    if (this.#start === this.#end && this.#kept.byteLength > MAX_IDLE_BYTES) this.#kept = Buffer.alloc(0);
+    if (this.#start === this.#end) this.#start = this.#end = 0;
+    return taken;
   }
 }
