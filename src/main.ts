@@ -34,7 +34,7 @@ export interface Gateway extends AsyncDisposable {
   readonly events: EventStore;
   /** The HS256 secret that tokens are signed with; `undefined` when they come from elsewhere. */
   readonly jwtSecret: string | undefined;
-  /** Resolves when every pool has what it keeps warm. */
+  /** Resolves when every pool has what it keeps warm, or when the gateway closes. */
   whenReady(): Promise<void>;
   /** Takes no more calls, lets those that run end, destroys every sandbox. The same promise for every call. */
   close(): Promise<void>;
@@ -51,6 +51,7 @@ export interface GatewayOptions {
 
 /** How long a start that was given up may take to come to its end and to tidy up after itself, ms. */
 const GIVE_UP_MS = 3_000;
+const READY_POLL_MS = 10;
 
 /**
  * Builds every part, in the order in which they need each other, and serves. What it returns takes them apart in reverse.
@@ -145,7 +146,9 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     isolation: backend.isolation,
     events,
     jwtSecret,
-    whenReady: () => pools.whenWarm(),
+    whenReady: async () => {
+      while (closed === undefined && pools.unready().length > 0) await sleep(READY_POLL_MS);
+    },
     close,
     [Symbol.asyncDispose]: close,
   };

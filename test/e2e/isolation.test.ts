@@ -1,0 +1,144 @@
+import { execFileSync } from 'node:child_process';
+import { describe, expect, test } from 'vitest';
+import { findEngine } from '../engines.ts';
+import { Caller } from './calls.ts';
+import {
+  CLI,
+  cleanEnv,
+  cronium,
+  type Ended,
+  GatewayProcess,
+  leftOf,
+  Process,
+  run,
+  TempDir,
+} from './processes.ts';
+
+const docker = await findEngine('docker');
+const bubblewrap = await findEngine('bubblewrap');
+for (const { name, unavailable } of [docker, bubblewrap]) {
+  if (unavailable) console.warn(`skipped: choosing ${name}: ${unavailable}`);
+}
+const NO_DOCKER = 'unix:///nowhere/docker.sock';
+const NO_IMAGE = 'does-not-exist/python:none';
+
+async function isolationOf(env: Record<string, string>): Promise<{ isolation: string; log: string }> {
+  using dir = new TempDir();
+  await using gateway = new GatewayProcess({ dataDir: dir.path, env });
+  const url = await gateway.warm();
+  const caller = await Caller.of(url, dir.path);
+  await caller.deploy('hello', 'echo hello');
+  const response = await caller.fetch('/e/hello');
+  expect(await response.text()).toBe('hello\n');
+  gateway.signal('SIGTERM');
+  expect((await gateway.ended).code).toBe(0);
+  expect(await leftOf(dir.path)).toEqual([]);
+  return { isolation: response.headers.get('x-cronium-isolation')!, log: gateway.stderr };
+}
+
+async function refused(env: Record<string, string>): Promise<string> {
+  using dir = new TempDir();
+  const ended = await cronium(['serve'], { DATA_DIR: dir.path, PORT: '0', ...env });
+  expect(ended.code).toBe(1);
+  return ended.stderr;
+}
+
+/** The command where /usr/bin/bwrap is no program. */
+function withoutBubblewrap(command: readonly string[], env: Record<string, string>): Promise<Ended> {
+  const hidden = ['--dev-bind', '/', '/', '--ro-bind', '/dev/null', '/usr/bin/bwrap'];
+  return run(['/usr/bin/bwrap', ...hidden, '--', ...command], { env: { ...cleanEnv(), ...env } });
+}
+
+describe('ISOLATION_MODE', () => {
+  test('docker, but no daemon: refuses, and says why and what to do', async () => {
+    const stderr = await refused({ ISOLATION_MODE: 'docker', DOCKER_HOST: NO_DOCKER });
+    expect(stderr).toMatch(/^cronium: Nothing on this host can isolate functions/);
+    expect(stderr).toMatch(
+      /docker: .*ENOENT.*docker\.sock\n {4}Start a Docker engine, or name one by DOCKER_HOST/,
+    );
+    expect(stderr).not.toContain('bubblewrap:');
+  });
+
+  test.skipIf(docker.unavailable)(
+    'docker, but the base image is not to be had: refuses, naming it',
+    async () => {
+      const stderr = await refused({ ISOLATION_MODE: 'docker', PYTHON_BASE_IMAGE: NO_IMAGE });
+      expect(stderr).toContain(`Is ${NO_IMAGE} to be had? PYTHON_BASE_IMAGE names another base image.`);
+      expect(stderr).not.toMatch(/^\s+at .*:\d+/m);
+    },
+  );
+
+  test.skipIf(bubblewrap.unavailable)('auto without Docker takes bubblewrap, and logs why', async () => {
+    const { isolation, log } = await isolationOf({ DOCKER_HOST: NO_DOCKER });
+    expect(isolation).toBe('bubblewrap');
+    expect(log).toMatch(/"isolation":"docker","reason":"[^"]*ENOENT/);
+  });
+
+  test.skipIf(docker.unavailable ?? bubblewrap.unavailable)(
+    'auto with a Docker that lacks the images takes bubblewrap, and logs why',
+    async () => {
+      const { isolation, log } = await isolationOf({ PYTHON_BASE_IMAGE: NO_IMAGE });
+      expect(isolation).toBe('bubblewrap');
+      expect(log).toContain(`Is ${NO_IMAGE} to be had?`);
+    },
+  );
+
+  test.skipIf(docker.unavailable)('auto with a Docker that has the images takes Docker', async () => {
+    const { isolation } = await isolationOf({});
+    expect(isolation).toMatch(/^docker\+/);
+  });
+
+  test.skipIf(bubblewrap.unavailable)('neither: refuses with both reasons and remedies', async () => {
+    using dir = new TempDir();
+    const env = { DATA_DIR: dir.path, PORT: '0', DOCKER_HOST: NO_DOCKER };
+    const { code, stderr } = await withoutBubblewrap([process.execPath, CLI, 'serve'], env);
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/docker: .*\n {4}Start a Docker engine/);
+    expect(stderr).toMatch(
+      /bubblewrap: \/usr\/bin\/bwrap is missing\n {4}On Debian or Ubuntu: apt-get install/,
+    );
+    expect(await leftOf(dir.path)).toEqual([]);
+  });
+
+  test.skipIf(docker.unavailable)(
+    'SIGTERM while images are built gives the build up and leaves nothing',
+    async () => {
+      using dir = new TempDir();
+      const base = `cronium-test/base:${Date.now()}`;
+      const cli = (args: string[], input = '') =>
+        execFileSync('docker', args, {
+          input,
+          env: { ...cleanEnv(), DOCKER_BUILDKIT: '0' },
+          encoding: 'utf8',
+        });
+      // An image of its own, whose steps no cache has.
+      cli(['build', '-q', '-t', base, '-'], `FROM ${process.env.PYTHON_BASE_IMAGE}\nLABEL test=${base}\n`);
+      try {
+        await using gateway = new GatewayProcess({
+          dataDir: dir.path,
+          mode: 'docker',
+          env: { PYTHON_BASE_IMAGE: base },
+        });
+        await gateway.until('a build step', () => gateway.stderr.includes('Step 2/'));
+        gateway.signal('SIGTERM');
+        const { code, stderr } = await gateway.ended;
+        expect(code).toBe(0);
+        expect(stderr).not.toContain('"msg":"serving"');
+        expect(await leftOf(dir.path)).toEqual([]);
+        expect(await left(() => cli(['ps', '-aq', '--filter', `ancestor=${base}`]))).toBe('');
+      } finally {
+        const children = cli(['images', '-aq', '--filter', `label=test=${base}`])
+          .split('\n')
+          .filter(Boolean);
+        cli(['rmi', '--force', ...new Set(children)]);
+      }
+    },
+  );
+});
+
+/** What is printed at last, when it stays something. */
+async function left(look: () => string): Promise<string> {
+  await using waiting = new Process(['sleep', '10']);
+  while (look() !== '' && waiting.running) await new Promise((resolve) => setTimeout(resolve, 50));
+  return look();
+}

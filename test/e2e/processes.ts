@@ -1,0 +1,160 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { tracesOfDocker } from '../engines.ts';
+import { eventuallyNone, tracesOfBubblewrap } from '../traces.ts';
+
+export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+export const CLI = join(ROOT, 'src/cli/main.ts');
+const DEADLINE_MS = 60_000;
+const POLL_MS = 10;
+
+export interface Ended {
+  /** `null` when a signal ended it. */
+  code: number | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** A directory that is gone after the test. */
+export class TempDir implements Disposable {
+  readonly path: string = mkdtempSync(join(tmpdir(), 'cronium-test-'));
+
+  [Symbol.dispose](): void {
+    rmSync(this.path, { recursive: true, force: true });
+  }
+}
+
+/** What a command gets of this process's environment: nothing that configures a gateway by accident. */
+export function cleanEnv(): Record<string, string> {
+  const kept = ['PATH', 'HOME', 'TMPDIR', 'DOCKER_HOST', 'PYTHON_BASE_IMAGE', 'NODE_BASE_IMAGE'];
+  return Object.fromEntries(
+    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
+  );
+}
+
+export interface StartOptions {
+  env?: Record<string, string>;
+  cwd?: string;
+}
+
+/** A real child process, with all that it printed. */
+export class Process implements AsyncDisposable {
+  readonly child: ChildProcess;
+  readonly ended: Promise<Ended>;
+  stdout = '';
+  stderr = '';
+
+  constructor(command: readonly string[], { env = cleanEnv(), cwd = ROOT }: StartOptions = {}) {
+    this.child = spawn(command[0]!, command.slice(1), { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+    this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+      this.stdout += text;
+    });
+    this.child.stderr!.setEncoding('utf8').on('data', (text: string) => {
+      this.stderr += text;
+    });
+    // Whoever ends before it has read its input breaks the pipe.
+    this.child.stdin!.on('error', () => {});
+    this.ended = once(this.child, 'close').then(([code]) => ({
+      code: code as number | null,
+      stdout: this.stdout,
+      stderr: this.stderr,
+    }));
+  }
+
+  get running(): boolean {
+    return this.child.exitCode === null && this.child.signalCode === null;
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Waits until the condition gives something. @throws Error with what was printed when it never does */
+  async until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
+    for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; await sleep(POLL_MS)) {
+      const found = condition();
+      if (found) return found;
+      if (!this.running) break;
+    }
+    throw new Error(`no ${what}; it printed:\n${this.stdout}\n${this.stderr}`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.running) this.child.kill('SIGKILL');
+    await this.ended;
+  }
+}
+
+export interface GatewayOptions extends StartOptions {
+  dataDir: string;
+  mode?: 'auto' | 'docker' | 'bubblewrap';
+  /** Further arguments of `serve`. */
+  args?: string[];
+}
+
+/** `serve` with its own DATA_DIR on a free port, and one warm sandbox per runtime. */
+export class GatewayProcess extends Process {
+  readonly dataDir: string;
+
+  constructor({ dataDir, mode = 'auto', args = [], env = {}, ...options }: GatewayOptions) {
+    const settings = { DATA_DIR: dataDir, ISOLATION_MODE: mode, PORT: '0', POOL_TARGET: '1' };
+    super([process.execPath, CLI, 'serve', ...args], {
+      ...options,
+      env: { ...cleanEnv(), ...settings, ...env },
+    });
+    this.dataDir = dataDir;
+  }
+
+  /** Resolves with its URL when it listens. */
+  listening(): Promise<string> {
+    return this.until('URL', () => /"url":"([^"]+)"/.exec(this.stderr)?.[1]);
+  }
+
+  /** Resolves with its URL when its pools are warm. */
+  async warm(): Promise<string> {
+    const url = await this.listening();
+    for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; await sleep(POLL_MS)) {
+      if ((await fetch(`${url}/readyz`)).ok) return url;
+    }
+    throw new Error(`never warm; it printed:\n${this.stderr}`);
+  }
+}
+
+export function instanceIdOf(dataDir: string): string {
+  return readFileSync(join(dataDir, 'instance-id'), 'utf8').trim();
+}
+
+/** All there is of a gateway's sandboxes on any backend, after a while for what is on its way out. */
+export function leftOf(dataDir: string): Promise<string[]> {
+  return eventuallyNone(() => tracesOf(dataDir));
+}
+
+export async function tracesOf(dataDir: string): Promise<string[]> {
+  const id = instanceIdOf(dataDir);
+  const bubblewrap = tracesOfBubblewrap(id);
+  const docker = await tracesOfDocker(id).catch(() => ({ sandboxes: [], gateway: [] }));
+  return [...bubblewrap.sandboxes, ...bubblewrap.gateway, ...docker.sandboxes];
+}
+
+export function run(
+  command: readonly string[],
+  options: StartOptions & { input?: string } = {},
+): Promise<Ended> {
+  const child = new Process(command, options);
+  child.child.stdin!.end(options.input ?? '');
+  return child.ended;
+}
+
+/** One command of the command line, in the configuration of a gateway. */
+export function cronium(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  options: { input?: string; cwd?: string } = {},
+): Promise<Ended> {
+  return run([process.execPath, CLI, ...args], { ...options, env: { ...cleanEnv(), ...env } });
+}
