@@ -27,6 +27,9 @@ export interface EventVersion {
   createdAt: Date;
 }
 
+/** A version in a list of them: what it is without its code. */
+export type EventVersionSummary = Omit<EventVersion, 'code'>;
+
 /** A deployed function, with the version that its URL serves now. */
 export interface Event {
   id: string;

@@ -1,83 +1,67 @@
-import { LRUCache } from 'lru-cache';
-import type { Event } from '../core/event.ts';
+import type { Event, EventVersion } from '../core/event.ts';
 import type { EventStore } from '../core/store.ts';
+import { ReadThrough } from './read-through.ts';
 
 export interface EventCacheOptions {
-  /** Cached events together, bytes. */
+  /** Cached events together, bytes; versions that are not current may take a quarter as much on top. */
   maxBytes?: number;
   maxEvents?: number;
-  /** How long a name that does not exist is believed not to, ms. */
+  /** How long a name or version that does not exist is believed not to, ms. */
   missTtlMs?: number;
 }
 
 /** What an event takes besides its texts, bytes; a rough guess is enough for a bound. */
 const OVERHEAD_BYTES = 2_048;
+const SHARE_OF_VERSIONS = 0.25;
 
 /**
  * Keeps events in memory, so that a call of one that is deployed reads no database. A deploy through this decorator
- * invalidates; concurrent misses of a name share one read.
+ * invalidates; concurrent misses of a name share one read. A version never changes: it is kept until its event is removed.
  */
 export function cacheEvents(store: EventStore, options: EventCacheOptions = {}): EventStore {
   const { maxBytes = 64 * 2 ** 20, maxEvents = 10_000, missTtlMs = 1_000 } = options;
-  const hits = new LRUCache<string, Event>({
-    max: maxEvents,
-    maxSize: maxBytes,
-    sizeCalculation: bytesOf,
+  const limits = { maxEntries: maxEvents, missTtlMs };
+  const events = new ReadThrough<Event>({ ...limits, maxBytes, bytesOf: bytesOfEvent });
+  const versions = new ReadThrough<EventVersion>({
+    ...limits,
+    maxBytes: Math.ceil(maxBytes * SHARE_OF_VERSIONS),
+    bytesOf: bytesOfVersion,
   });
-  const misses = new LRUCache<string, true>({ max: maxEvents, ttl: missTtlMs });
-  const reads = new Map<string, Promise<Event | undefined>>();
-
-  const invalidate = (name: string) => {
-    hits.delete(name);
-    misses.delete(name);
-    // A read that began before the change may return what was before it: nobody may join it or keep its answer.
-    reads.delete(name);
-  };
-
-  const read = (name: string): Promise<Event | undefined> => {
-    const promise = store.find(name).then(
-      (event) => {
-        if (reads.get(name) !== promise) return event;
-        reads.delete(name);
-        if (event === undefined) misses.set(name, true);
-        else hits.set(name, event);
-        return event;
-      },
-      (error: unknown) => {
-        if (reads.get(name) === promise) reads.delete(name);
-        throw error;
-      },
-    );
-    reads.set(name, promise);
-    return promise;
-  };
 
   /** Invalidates on failure too: whether a write took place is then unknown. */
   const change = async <T>(name: string, write: () => Promise<T>): Promise<T> => {
     try {
       return await write();
     } finally {
-      invalidate(name);
+      events.forget(name);
+      versions.forgetMissing(`${name}/`);
     }
   };
 
   return {
-    async find(name) {
-      const event = hits.get(name);
-      if (event !== undefined) return event;
-      if (misses.has(name)) return undefined;
-      return reads.get(name) ?? read(name);
-    },
+    find: (name) => events.get(name, () => store.find(name)),
+    findVersion: (event, version) =>
+      versions.get(`${event.name}/${event.id}/${version}`, () => store.findVersion(event, version)),
     list: (ownerId) => store.list(ownerId),
+    listVersions: (ownerId, name, page) => store.listVersions(ownerId, name, page),
     create: (ownerId, draft) => change(draft.name, () => store.create(ownerId, draft)),
     replace: (ownerId, name, draft) => change(name, () => store.replace(ownerId, name, draft)),
-    remove: (ownerId, name) => change(name, () => store.remove(ownerId, name)),
+    rollback: (ownerId, name, ...how) => change(name, () => store.rollback(ownerId, name, ...how)),
+    async remove(ownerId, name, check) {
+      const removed = await change(name, () => store.remove(ownerId, name, check));
+      if (removed) versions.forgetPrefix(`${name}/`);
+      return removed;
+    },
   };
 }
 
-function bytesOf({ current, description }: Event): number {
-  let chars = current.code.length + description.length;
-  for (const variables of [current.env, current.secrets]) {
+function bytesOfEvent({ current, description }: Event): number {
+  return 2 * description.length + bytesOfVersion(current);
+}
+
+function bytesOfVersion({ code, env, secrets }: EventVersion): number {
+  let chars = code.length;
+  for (const variables of [env, secrets]) {
     for (const [name, value] of Object.entries(variables)) chars += name.length + value.length;
   }
   return 2 * chars + OVERHEAD_BYTES;

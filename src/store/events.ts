@@ -1,13 +1,29 @@
 import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
-import type { AuthMode, Event, EventDraft, EventVersion, Runtime } from '../core/event.ts';
+import type { Event, EventDraft, EventVersion } from '../core/event.ts';
 import type { EventStore } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
+import { eventRow, toEvent, toVersion, toVersionSummary, versionRow } from './event-rows.ts';
 import type { Database, EventTable, EventVersionTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
-type Row = EventTable &
+/** A version of an event whose row has these names already, and others. */
+type JoinedRow = EventTable &
   Omit<EventVersionTable, 'event_id' | 'created_at'> & { version_created_at: number | string };
+
+const SUMMARY_COLUMNS = [
+  'event_id',
+  'version',
+  'runtime',
+  'code_sha256',
+  'timeout_ms',
+  'memory_mb',
+  'cpus',
+  'env',
+  'secrets',
+  'created_at',
+] as const satisfies (keyof EventVersionTable)[];
+const CURSOR = /^[1-9]\d{0,8}$/;
 
 /** Events in SQL. Versions are only ever inserted; an event points to its current one. */
 export function createEventStore(db: Database, box: SecretBox, now: () => Date): EventStore {
@@ -33,9 +49,46 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
         'event_versions.created_at as version_created_at',
       ]);
 
+  const eventOf = (row: JoinedRow): Event =>
+    toEvent(row, toVersion({ ...row, event_id: row.id, created_at: row.version_created_at }, box));
+
   const insertVersion = async (on: Database, eventId: string, version: EventVersion) => {
     const row = versionRow(eventId, version, box);
     await on.insertInto('event_versions').values(row).execute();
+  };
+
+  const findVersion = async (on: Database, eventId: string, version: number) => {
+    const row = await on
+      .selectFrom('event_versions')
+      .selectAll()
+      .where('event_id', '=', eventId)
+      .where('version', '=', version)
+      .executeTakeFirst();
+    return row && toVersion(row, box);
+  };
+
+  /** Changes an event as it is now, with nobody else changing it meanwhile. `undefined` when the owner has no such event. */
+  const change = <T>(
+    ownerId: string,
+    name: string,
+    act: (tx: Database, before: Event) => Promise<T>,
+  ): Promise<T | undefined> =>
+    db.transaction().execute(async (tx) => {
+      // Written before it is read: where writers are concurrent, this row lock makes them wait for one another.
+      const locked = await tx
+        .updateTable('events')
+        .set((eb) => ({ updated_at: eb.ref('updated_at') }))
+        .where('name', '=', name)
+        .where('owner_id', '=', ownerId)
+        .executeTakeFirst();
+      if (locked.numUpdatedRows === 0n) return undefined;
+      const row = await select(tx).where('events.name', '=', name).executeTakeFirstOrThrow();
+      return act(tx, eventOf(row));
+    });
+
+  const update = async (tx: Database, event: Event): Promise<Event> => {
+    await tx.updateTable('events').set(eventRow(event)).where('id', '=', event.id).execute();
+    return event;
   };
 
   return {
@@ -63,47 +116,83 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
 
     async find(name) {
       const row = await select().where('events.name', '=', name).executeTakeFirst();
-      return row && toEvent(row, box);
+      return row && eventOf(row);
     },
+
+    findVersion: (event, version) => findVersion(db, event.id, version),
 
     async list(ownerId) {
       const rows = await select().where('events.owner_id', '=', ownerId).orderBy('events.name').execute();
-      return rows.map((row) => toEvent(row, box));
+      return rows.map(eventOf);
     },
 
-    async replace(ownerId, name, draft) {
-      const at = now();
-      return db.transaction().execute(async (tx) => {
-        // Written before it is read: where writers are concurrent, this row lock makes them wait for one another.
-        const locked = await tx
-          .updateTable('events')
-          .set({ updated_at: at.getTime() })
-          .where('name', '=', name)
-          .where('owner_id', '=', ownerId)
-          .executeTakeFirst();
-        if (locked.numUpdatedRows === 0n) return undefined;
-        const before = toEvent(
-          await select(tx).where('events.name', '=', name).executeTakeFirstOrThrow(),
-          box,
-        );
-        const changed = !sameVersion(before.current, draft);
-        const current = changed ? versionOf(draft, before.current.version + 1, at) : before.current;
-        const event: Event = { ...before, ...settingsOf({ ...draft, name }, at, current) };
-        if (changed) await insertVersion(tx, event.id, current);
-        await tx.updateTable('events').set(eventRow(event)).where('id', '=', event.id).execute();
-        return event;
-      });
-    },
-
-    async remove(ownerId, name) {
-      const removed = await db
-        .deleteFrom('events')
+    async listVersions(ownerId, name, { limit, cursor }) {
+      if (cursor !== undefined && !CURSOR.test(cursor)) {
+        const message = 'is not a nextCursor of an earlier page';
+        throw new GatewayError('validation_failed', 'The cursor is not valid', {
+          faults: [{ path: 'cursor', message }],
+        });
+      }
+      const event = await db
+        .selectFrom('events')
+        .select('id')
         .where('name', '=', name)
         .where('owner_id', '=', ownerId)
         .executeTakeFirst();
-      return removed.numDeletedRows > 0n;
+      if (event === undefined) return undefined;
+      let query = db.selectFrom('event_versions').select(SUMMARY_COLUMNS).where('event_id', '=', event.id);
+      if (cursor !== undefined) query = query.where('version', '<', Number(cursor));
+      const rows = await query
+        .orderBy('version', 'desc')
+        .limit(limit + 1)
+        .execute();
+      const items = rows.slice(0, limit).map((row) => toVersionSummary(row, box));
+      return { items, nextCursor: rows.length > limit ? String(items.at(-1)?.version) : null };
+    },
+
+    replace(ownerId, name, given) {
+      return change(ownerId, name, async (tx, before) => {
+        const draft = typeof given === 'function' ? given(before) : given;
+        const at = later(now(), before.updatedAt);
+        let { current } = before;
+        if (!sameVersion(current, draft)) {
+          const newest = await tx
+            .selectFrom('event_versions')
+            .select((eb) => eb.fn.max('version').as('version'))
+            .where('event_id', '=', before.id)
+            .executeTakeFirstOrThrow();
+          current = versionOf(draft, Number(newest.version) + 1, at);
+          await insertVersion(tx, before.id, current);
+        }
+        return update(tx, { ...before, ...settingsOf({ ...draft, name }, at, current) });
+      });
+    },
+
+    rollback(ownerId, name, version, check) {
+      return change(ownerId, name, async (tx, before) => {
+        check?.(before);
+        const current = await findVersion(tx, before.id, version);
+        if (current === undefined) {
+          throw new GatewayError('not_found', `The event ${name} has no version ${version}`);
+        }
+        return update(tx, { ...before, current, updatedAt: later(now(), before.updatedAt) });
+      });
+    },
+
+    async remove(ownerId, name, check) {
+      const removed = await change(ownerId, name, async (tx, before) => {
+        check?.(before);
+        await tx.deleteFrom('events').where('id', '=', before.id).execute();
+        return true;
+      });
+      return removed ?? false;
     },
   };
+}
+
+/** Each change has a time of its own, so that a time and a version together tell one state of an event from all others. */
+function later(now: Date, before: Date): Date {
+  return new Date(Math.max(now.getTime(), before.getTime() + 1));
 }
 
 function settingsOf(draft: EventDraft, updatedAt: Date, current: EventVersion) {
@@ -137,58 +226,3 @@ function sameEntries(a: Readonly<Record<string, string>>, b: Readonly<Record<str
     names.every((name) => Object.hasOwn(b, name) && a[name] === b[name])
   );
 }
-
-function eventRow(event: Event): EventTable {
-  return {
-    id: event.id,
-    name: event.name,
-    owner_id: event.ownerId,
-    description: event.description,
-    auth: event.auth,
-    enabled: event.enabled ? 1 : 0,
-    current_version: event.current.version,
-    created_at: event.createdAt.getTime(),
-    updated_at: event.updatedAt.getTime(),
-  };
-}
-
-function versionRow(eventId: string, version: EventVersion, box: SecretBox): EventVersionTable {
-  return {
-    event_id: eventId,
-    version: version.version,
-    runtime: version.runtime,
-    code: version.code,
-    code_sha256: version.codeSha256,
-    timeout_ms: version.limits.timeoutMs,
-    memory_mb: version.limits.memoryMb,
-    cpus: version.limits.cpus,
-    env: JSON.stringify(version.env),
-    secrets: box.seal(JSON.stringify(version.secrets), secretsContext(eventId, version.version)),
-    created_at: version.createdAt.getTime(),
-  };
-}
-
-function toEvent(row: Row, box: SecretBox): Event {
-  return {
-    id: row.id,
-    name: row.name,
-    ownerId: row.owner_id,
-    description: row.description,
-    auth: row.auth as AuthMode,
-    enabled: row.enabled === 1,
-    createdAt: new Date(Number(row.created_at)),
-    updatedAt: new Date(Number(row.updated_at)),
-    current: {
-      version: row.version,
-      runtime: row.runtime as Runtime,
-      code: row.code,
-      codeSha256: row.code_sha256,
-      limits: { timeoutMs: row.timeout_ms, memoryMb: row.memory_mb, cpus: row.cpus },
-      env: JSON.parse(row.env),
-      secrets: JSON.parse(box.open(row.secrets, secretsContext(row.id, row.version))),
-      createdAt: new Date(Number(row.version_created_at)),
-    },
-  };
-}
-
-const secretsContext = (eventId: string, version: number) => `event:${eventId}:${version}`;
