@@ -1,45 +1,11 @@
 import { v7 as uuidv7 } from 'uuid';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventDraft } from '../../src/core/event.ts';
-import type { Invocation, Store } from '../../src/core/store.ts';
+import type { Store } from '../../src/core/store.ts';
+import { draft, invocation } from './samples.ts';
+import { versionsContract } from './versions.ts';
 
-export function draft(changes: Partial<EventDraft> = {}): EventDraft {
-  return {
-    name: 'hello',
-    runtime: 'python',
-    code: 'def handler(event, context): return "hi"',
-    description: 'says hi',
-    auth: 'jwt',
-    enabled: true,
-    limits: { timeoutMs: 30_000, memoryMb: 512, cpus: 0.5 },
-    env: { GREETING: 'hi' },
-    secrets: { TOKEN: 'tø-secret' },
-    ...changes,
-  };
-}
-
-export function invocation(changes: Partial<Invocation> = {}): Invocation {
-  return {
-    id: uuidv7(),
-    eventId: uuidv7(),
-    eventName: 'hello',
-    eventVersion: 1,
-    ownerId: 'alice',
-    callerId: null,
-    status: 'succeeded',
-    start: 'warm',
-    isolation: 'bubblewrap',
-    phases: { admit: 0.1, acquire: 0.2, inject: 0.3, exec: 12.5 },
-    statusCode: 200,
-    exit: { code: 0, signal: null },
-    error: null,
-    logs: 'one\ntwo\n',
-    logsTruncated: false,
-    createdAt: new Date('2026-01-02T03:04:05.678Z'),
-    endedAt: new Date('2026-01-02T03:04:06.789Z'),
-    ...changes,
-  };
-}
+export { draft, invocation };
 
 /** What every Store promises, whatever database is below. `open` makes an empty one. */
 export function storeContract(name: string, open: () => Promise<Store>): void {
@@ -145,6 +111,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         expect(again.id).not.toBe(event.id);
       });
     });
+
+    describe('versions of events', () => versionsContract(() => store));
 
     describe('invocations', () => {
       test('what was saved is found again, field by field', async () => {

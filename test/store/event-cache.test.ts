@@ -107,4 +107,55 @@ describe('cached events', () => {
     await events.find('a');
     expect(reads).toEqual(['a']);
   });
+
+  describe('versions', () => {
+    let versionReads: number[];
+    let events: EventStore;
+    beforeEach(() => {
+      versionReads = [];
+      events = cacheEvents({
+        ...store.events,
+        findVersion(event, version) {
+          versionReads.push(version);
+          return store.events.findVersion(event, version);
+        },
+      });
+    });
+
+    test('are read once, and stay over a deploy and a rollback', async () => {
+      const event = await events.create('alice', draft());
+      for (let call = 0; call < 3; call++) {
+        expect(await events.findVersion(event, 1)).toEqual(event.current);
+        await events.replace('alice', 'hello', draft({ code: `v${call}` }));
+        await events.rollback('alice', 'hello', 1);
+      }
+      expect(versionReads).toEqual([1]);
+    });
+
+    test('that do not exist are believed not to, until the next deploy', async () => {
+      const event = await events.create('alice', draft());
+      expect(await events.findVersion(event, 2)).toBeUndefined();
+      expect(await events.findVersion(event, 2)).toBeUndefined();
+      expect(versionReads).toEqual([2]);
+      await events.replace('alice', 'hello', draft({ code: 'two' }));
+      expect((await events.findVersion(event, 2))?.code).toBe('two');
+    });
+
+    test('go with their event, and are none of a later event’s of that name', async () => {
+      const first = await events.create('alice', draft());
+      await events.findVersion(first, 1);
+      await events.remove('alice', 'hello');
+      expect(await events.findVersion(first, 1)).toBeUndefined();
+      const second = await events.create('bob', draft({ code: 'other' }));
+      expect((await events.findVersion(second, 1))?.code).toBe('other');
+    });
+
+    test('a rollback is seen at once', async () => {
+      await events.create('alice', draft());
+      await events.replace('alice', 'hello', draft({ code: 'two' }));
+      expect((await events.find('hello'))?.current.version).toBe(2);
+      await events.rollback('alice', 'hello', 1);
+      expect((await events.find('hello'))?.current.version).toBe(1);
+    });
+  });
 });
