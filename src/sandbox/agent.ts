@@ -40,7 +40,11 @@ export class AgentConnection {
     channel.on('error', (error) =>
       this.#fail(new ChannelClosed(`the sandbox's channel failed: ${error.message}`)),
     );
-    channel.on('end', () => this.#fail(new ChannelClosed('the sandbox ended')));
+    channel.on('end', () => {
+      this.#fail(new ChannelClosed('the sandbox ended'));
+      // An agent that only says no more is as good as dead, and must be seen to be.
+      channel.destroy();
+    });
     channel.on('close', () => this.#fail(new ChannelClosed('the sandbox ended')));
   }
 

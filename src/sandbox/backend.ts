@@ -75,7 +75,11 @@ class AgentSandbox implements Sandbox {
     this.#spec = spec;
     this.#launched = launched;
     this.#agent = agent;
-    const channelClosed = new Promise<void>((resolve) => launched.channel.once('close', resolve));
+    const { channel } = launched;
+    // It may have closed between the agent's greeting and now.
+    const channelClosed = channel.closed
+      ? Promise.resolve()
+      : new Promise<void>((resolve) => channel.once('close', resolve));
     this.closed = Promise.race([launched.ended, channelClosed]).then(() =>
       this.#destroyed ? 'destroyed' : 'died',
     );

@@ -1,7 +1,8 @@
 import { Duplex } from 'node:stream';
 
 const HEADER_BYTES = 8;
-const STDERR = 2;
+/** Standard error is 2, and 3 what the engine itself has to complain about. */
+const STDOUT = 1;
 
 /**
  * Splits an engine's attach stream, in which standard output and error share one connection (Docker Engine API,
@@ -15,15 +16,21 @@ export class AttachedChannel extends Duplex {
   /** Bytes still to come of the part under way, and whether they are standard error. */
   #remaining = 0;
   #isStderr = false;
+  #ended = false;
 
   constructor(socket: Duplex, onStderr: (chunk: Buffer) => void) {
-    super();
+    // Ends as a whole when the other side ends: nobody is left there to write to.
+    super({ allowHalfOpen: false });
     this.#socket = socket;
     this.#onStderr = onStderr;
     socket.on('data', (chunk: Buffer) => this.#split(chunk));
-    socket.on('end', () => this.push(null));
+    socket.on('end', () => {
+      this.#ended = true;
+      this.push(null);
+    });
     socket.on('error', (error) => this.destroy(error));
-    socket.on('close', () => this.destroy());
+    // After an end what a slow reader has not read yet is still its own; the stream then destroys itself.
+    socket.on('close', () => this.#ended || this.destroy());
   }
 
   override _read(): void {
@@ -53,7 +60,7 @@ export class AttachedChannel extends Duplex {
           return;
         }
         this.#header = Buffer.alloc(0);
-        this.#isStderr = joined.readUInt8(0) === STDERR;
+        this.#isStderr = joined.readUInt8(0) > STDOUT;
         this.#remaining = joined.readUInt32BE(4);
         rest = joined.subarray(HEADER_BYTES);
         continue;

@@ -7,14 +7,20 @@ export class ProcessChannel extends Duplex {
   readonly #stdout: Readable;
 
   constructor(stdin: Writable, stdout: Readable) {
-    super();
+    // Ends as a whole when the other side ends: nobody is left there to write to.
+    super({ allowHalfOpen: false });
     this.#stdin = stdin;
     this.#stdout = stdout;
     stdout.on('data', (chunk: Buffer) => {
       if (!this.push(chunk)) stdout.pause();
     });
-    stdout.on('end', () => this.push(null));
-    stdout.on('close', () => this.destroy());
+    let ended = false;
+    stdout.on('end', () => {
+      ended = true;
+      this.push(null);
+    });
+    // After an end what a slow reader has not read yet is still its own; the stream then destroys itself.
+    stdout.on('close', () => ended || this.destroy());
     stdout.on('error', (error) => this.destroy(error));
     stdin.on('error', (error) => this.destroy(error));
   }
