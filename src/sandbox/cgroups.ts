@@ -95,7 +95,8 @@ function createGroup(dialect: Dialect, name: string, spec: SandboxSpec): Cgroup 
       writeFileSync(path, value);
     }
   } catch (error) {
-    removeAll();
+    // What is wrong is told by the error; that nothing can be removed either must not end the gateway.
+    removeAll().catch(() => {});
     throw error;
   }
   return {
@@ -181,7 +182,8 @@ function ownGroups(self: string): Map<string, string> {
   const own = new Map<string, string>();
   if (!existsSync(self)) return own;
   for (const line of readFileSync(self, 'utf8').trim().split('\n')) {
-    const [, controllers = '', path = '/'] = line.split(':');
+    // The path may have colons of its own: container engines put them there.
+    const [, controllers = '', path = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     for (const controller of controllers.split(',')) own.set(controller, path);
   }
   return own;
