@@ -65,11 +65,15 @@ export interface Fault {
   message: string;
 }
 
+/** Where the time of an invocation that failed went, ms. */
+export type Timing = Readonly<Partial<Record<'admit' | 'acquire' | 'inject' | 'exec', number>>>;
+
 export interface GatewayErrorOptions {
   /** Seconds after which trying again is worthwhile; becomes `Retry-After`. */
   retryAfterSeconds?: number;
   faults?: readonly Fault[];
   invocationId?: string;
+  timing?: Timing;
   /** The scope that would have allowed it, for `insufficient_scope`. */
   scope?: string;
   cause?: unknown;
@@ -82,6 +86,7 @@ export class GatewayError extends Error {
   readonly retryAfterSeconds: number | undefined;
   readonly faults: readonly Fault[];
   readonly invocationId: string | undefined;
+  readonly timing: Timing;
   readonly scope: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
@@ -90,6 +95,7 @@ export class GatewayError extends Error {
     this.retryAfterSeconds = options.retryAfterSeconds;
     this.faults = options.faults ?? [];
     this.invocationId = options.invocationId;
+    this.timing = { ...options.timing };
     this.scope = options.scope;
   }
 

@@ -177,7 +177,9 @@ export class Execution {
     if (outcome.status === 'failed') {
       const failure = this.#redacted(outcome.failure);
       const { code } = outcome.failure;
-      this.#fail(new GatewayError(code, failure.message, { invocationId: this.#request.id }));
+      this.#fail(
+        new GatewayError(code, failure.message, { invocationId: this.#request.id, timing: this.#phases }),
+      );
       this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
     } else {
       if (outcome.result === undefined) this.#stream?.end();
@@ -221,6 +223,7 @@ export class Execution {
     this.#fail(
       new GatewayError(code, this.#redacted({ code, message }).message, {
         invocationId: this.#request.id,
+        timing: this.#phases,
         cause: error,
         ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       }),

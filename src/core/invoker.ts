@@ -3,6 +3,7 @@ import type { Admission } from './admission.ts';
 import type { Clock } from './clock.ts';
 import type { Event } from './event.ts';
 import { Execution } from './execution.ts';
+import type { Observer, Tracer } from './observer.ts';
 import type { Pools } from './pools.ts';
 import type { CallLimits, ResponseHead, SandboxSpec } from './sandbox.ts';
 import type { Invocation, Phases, StartKind } from './store.ts';
@@ -59,6 +60,8 @@ export interface InvokerDeps {
   /** Keeps a finished invocation; must not block. */
   record: (invocation: Invocation) => void;
   onEngineError: (error: unknown) => void;
+  observer?: Observer;
+  tracer?: Tracer;
   options: InvokerOptions;
 }
 
@@ -74,13 +77,33 @@ export class SandboxInvoker implements Invoker {
 
   async invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse> {
     if (this.#closing) {
+      this.#deps.observer?.refused('shutting_down');
       const options = { retryAfterSeconds: 5, invocationId: request.id };
       throw new GatewayError('shutting_down', 'The gateway is shutting down.', options);
     }
-    const execution = new Execution(request, this.specOf(request.event), this.#deps);
+    const execution = this.#observed(request);
     this.#running.set(request.id, execution);
     execution.finished.then(() => this.#running.delete(request.id));
     return execution.start(signal);
+  }
+
+  /** An execution that those who watch hear of. */
+  #observed(request: InvokeRequest): Execution {
+    const { observer, tracer, record } = this.#deps;
+    const trace = tracer?.begin(request);
+    const { runtime } = request.event.current;
+    return new Execution(
+      trace === undefined ? request : { ...request, traceparent: trace.traceparent },
+      this.specOf(request.event),
+      {
+        ...this.#deps,
+        record: (invocation) => {
+          record(invocation);
+          observer?.invocationEnded(invocation, runtime);
+          trace?.end(invocation);
+        },
+      },
+    );
   }
 
   /** The sandbox that an event needs. */

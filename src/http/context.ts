@@ -3,6 +3,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Config } from '../config.ts';
+import type { Event } from '../core/event.ts';
 import type { Invoker } from '../core/invoker.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
@@ -44,7 +45,8 @@ export interface AppDeps {
 export interface AppEnv {
   /** Absent where there is no socket, as in `app.request()`. */
   Bindings: Partial<HttpBindings>;
-  Variables: { principal: Principal };
+  /** `event` is the one called; who watches requests reads both. */
+  Variables: { principal: Principal; event: Event };
 }
 
 export type App = OpenAPIHono<AppEnv>;

@@ -1,6 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type { InvokeResponse } from '../core/invoker.ts';
 import { GatewayError } from '../errors.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** Belong to a connection and not to an answer (RFC 9110, section 7.6.1), or are the gateway's to set. */
 const DROPPED = new Set([
@@ -18,7 +19,6 @@ const DROPPED = new Set([
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 const BODILESS = new Set([204, 205, 304]);
-const PHASES = ['admit', 'acquire', 'inject', 'exec'] as const;
 
 /**
  * A function's answer as HTTP. A body that fails on its way cuts the connection, so that nobody takes it for whole.
@@ -56,7 +56,7 @@ function headersOf(answer: InvokeResponse): Headers {
     throw refuse(`status ${statusCode} is not between 200 and 599`);
   }
   const headers = new Headers();
-  const timing = serverTiming(answer);
+  const timing = serverTiming(answer.phases);
   if (timing !== '') headers.append('server-timing', timing);
   for (const [name, value] of Object.entries(answer.headers)) {
     if (!HEADER_NAME.test(name)) throw refuse(`${JSON.stringify(name)} is not the name of a header`);
@@ -73,13 +73,6 @@ function headersOf(answer: InvokeResponse): Headers {
   headers.set('x-cronium-start', answer.start);
   headers.set('x-cronium-isolation', answer.isolation);
   return headers;
-}
-
-function serverTiming({ phases }: InvokeResponse): string {
-  return PHASES.flatMap((name) => {
-    const duration = phases[name];
-    return duration === undefined ? [] : [`${name};dur=${Number(duration.toFixed(3))}`];
-  }).join(', ');
 }
 
 function discard(body: Uint8Array | ReadableStream<Uint8Array>): void {

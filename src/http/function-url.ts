@@ -2,6 +2,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
+import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { isGenuine, type Principal } from './auth.ts';
 import { readBody } from './body.ts';
@@ -19,8 +20,6 @@ const OWN_WORDS: ReadonlySet<ErrorCode> = new Set([
   'invalid_response',
   'response_too_large',
 ]);
-/** W3C Trace Context, section 3.2. */
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
 /** `ANY /e/{event}` and below: the function URLs. */
 export function registerFunctionUrl(app: App, deps: AppDeps): void {
@@ -44,14 +43,16 @@ export function registerFunctionUrl(app: App, deps: AppDeps): void {
 
 async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
   const event = await findEvent(c.req.param('event') ?? '', deps);
+  c.set('event', event);
   const { principal, withholdAuthorization } = await identify(c, event, deps);
+  if (principal !== undefined) c.set('principal', principal);
   if (!event.enabled) throw new GatewayError('event_disabled', `The event ${event.name} is disabled`);
   const forceCold = asksForCold(c, principal);
   const { raw } = c.req;
   const { incoming, outgoing } = bindingsOf(c);
   const body = await readBody(raw, deps.config.MAX_BODY_BYTES);
   const id = deps.newId();
-  const traceparent = raw.headers.get('traceparent') ?? '';
+  const parent = parseTraceparent(raw.headers.get('traceparent'));
   try {
     const answer = await deps.invoker.invoke(
       {
@@ -71,7 +72,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
           sourceIp: sourceIp(c),
           now: deps.now(),
         }),
-        ...(TRACEPARENT.test(traceparent) ? { traceparent } : {}),
+        ...(parent && { traceparent: formatTraceparent(parent) }),
         forceCold,
       },
       raw.signal,
@@ -131,7 +132,7 @@ function sourceIp(c: Context<AppEnv>): string {
 
 function forCaller(error: unknown, invocationId: string, isOwner: boolean): unknown {
   if (!(error instanceof GatewayError)) return error;
-  const { code, faults, retryAfterSeconds } = error;
+  const { code, faults, retryAfterSeconds, timing } = error;
   const message =
     isOwner || !OWN_WORDS.has(code)
       ? error.message
@@ -139,6 +140,7 @@ function forCaller(error: unknown, invocationId: string, isOwner: boolean): unkn
   return new GatewayError(code, message, {
     invocationId,
     faults,
+    timing,
     ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
     cause: error,
   });

@@ -4,6 +4,7 @@ import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
 import { type Fault, GatewayError } from '../errors.ts';
 import type { AppEnv, Logger } from './context.ts';
+import { serverTiming } from './server-timing.ts';
 
 /** RFC 9457, with a `code` that callers match on. */
 export const problemSchema = z
@@ -26,7 +27,7 @@ export const problemSchema = z
 
 /** The response that tells a caller what went wrong. */
 export function problem(error: GatewayError, headers: Record<string, string> = {}): Response {
-  const { code, message, status, faults, invocationId, retryAfterSeconds } = error;
+  const { code, message, status, faults, invocationId, retryAfterSeconds, timing } = error;
   const body: z.infer<typeof problemSchema> = {
     type: 'about:blank',
     title: STATUS_CODES[status] ?? 'Client Closed Request',
@@ -40,6 +41,8 @@ export function problem(error: GatewayError, headers: Record<string, string> = {
     body.error = { code, message, invocationId };
     all.set('x-cronium-invocation-id', invocationId);
   }
+  const spent = serverTiming(timing);
+  if (spent !== '') all.set('server-timing', spent);
   if (retryAfterSeconds !== undefined) all.set('retry-after', String(Math.ceil(retryAfterSeconds)));
   const challenge = challengeOf(error);
   if (challenge !== undefined) all.set('www-authenticate', challenge);

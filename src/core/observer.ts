@@ -1,0 +1,32 @@
+import type { ErrorCode } from '../errors.ts';
+import type { Runtime } from './event.ts';
+import type { InvokeRequest } from './invoker.ts';
+import type { Invocation } from './store.ts';
+
+/** A boot that came to its end. */
+export interface BootEnd {
+  runtime: Runtime;
+  durationMs: number;
+  ok: boolean;
+}
+
+/** Hears what the gateway does, to count it. No method may throw, block or keep what it is given. */
+export interface Observer {
+  /** Its sandbox is gone and its record final. Those that were refused are among them. */
+  invocationEnded(invocation: Invocation, runtime: Runtime): void;
+  /** Turned away before it had a sandbox. */
+  refused(code: ErrorCode): void;
+  bootEnded(boot: BootEnd): void;
+}
+
+/** One invocation's place in a distributed trace. */
+export interface Trace {
+  /** W3C: what the function continues. */
+  readonly traceparent: string;
+  end(invocation: Invocation): void;
+}
+
+/** Begins a trace, or continues the caller's, for each invocation. The rules of `Observer` hold. */
+export interface Tracer {
+  begin(request: InvokeRequest): Trace;
+}
