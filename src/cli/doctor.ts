@@ -1,7 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
-import { detectOptions } from '../main.ts';
-import { examineHost, type Finding } from '../sandbox/doctor.ts';
+import type { Finding } from '../sandbox/doctor.ts';
 import { configOfShell } from './config.ts';
 
 export function doctorCommand(): Command {
@@ -12,6 +11,8 @@ export function doctorCommand(): Command {
 }
 
 async function doctor({ json }: { json?: boolean }): Promise<void> {
+  const { detectOptions } = await import('../main.ts');
+  const { examineHost } = await import('../sandbox/doctor.ts');
   // An instance of its own: what a running gateway has is not the doctor's to sweep.
   const instanceId = randomBytes(6).toString('hex');
   const options = detectOptions(configOfShell(), { instanceId, onProgress: say, onEngineError: () => {} });

@@ -1,8 +1,7 @@
 import { constants } from 'node:os';
 import { Command } from 'commander';
 import type { Config } from '../config.ts';
-import { createLog } from '../logger.ts';
-import { type Gateway, type GatewayOptions, startGateway } from '../main.ts';
+import type { Gateway, GatewayOptions } from '../main.ts';
 import { ALL_SCOPES, LOCAL_USER, mintToken } from './access.ts';
 import { configOfShell } from './config.ts';
 import { deployDemo } from './demo.ts';
@@ -18,6 +17,7 @@ export function serveCommand(): Command {
 
 async function serve({ demo }: { demo?: boolean }): Promise<void> {
   const config = configOfShell(demo ? { LOG_LEVEL: 'warn' } : {});
+  const { createLog } = await import('../logger.ts');
   const log = createLog(config.LOG_LEVEL);
   // Before anything is built, so that a signal during a long first start does not leave half of it behind.
   const stop = new AbortController();
@@ -39,6 +39,8 @@ async function serve({ demo }: { demo?: boolean }): Promise<void> {
 }
 
 async function start(options: GatewayOptions & { signal: AbortSignal }): Promise<Gateway> {
+  // Here and not above: the other commands start in half the time without all that a gateway is made of.
+  const { startGateway } = await import('../main.ts');
   try {
     return await startGateway(options);
   } catch (error) {

@@ -1,18 +1,8 @@
-import { execFileSync } from 'node:child_process';
 import { describe, expect, test } from 'vitest';
-import { findEngine } from '../engines.ts';
+import { engineConfig, findEngine } from '../engines.ts';
+import { BaseImage } from './base-image.ts';
 import { Caller } from './calls.ts';
-import {
-  CLI,
-  cleanEnv,
-  cronium,
-  type Ended,
-  GatewayProcess,
-  leftOf,
-  Process,
-  run,
-  TempDir,
-} from './processes.ts';
+import { CLI, cleanEnv, cronium, type Ended, GatewayProcess, leftOf, run, TempDir } from './processes.ts';
 
 const docker = await findEngine('docker');
 const bubblewrap = await findEngine('bubblewrap');
@@ -104,41 +94,16 @@ describe('ISOLATION_MODE', () => {
     'SIGTERM while images are built gives the build up and leaves nothing',
     async () => {
       using dir = new TempDir();
-      const base = `cronium-test/base:${Date.now()}`;
-      const cli = (args: string[], input = '') =>
-        execFileSync('docker', args, {
-          input,
-          env: { ...cleanEnv(), DOCKER_BUILDKIT: '0' },
-          encoding: 'utf8',
-        });
-      // An image of its own, whose steps no cache has.
-      cli(['build', '-q', '-t', base, '-'], `FROM ${process.env.PYTHON_BASE_IMAGE}\nLABEL test=${base}\n`);
-      try {
-        await using gateway = new GatewayProcess({
-          dataDir: dir.path,
-          mode: 'docker',
-          env: { PYTHON_BASE_IMAGE: base },
-        });
-        await gateway.until('a build step', () => gateway.stderr.includes('Step 2/'));
-        gateway.signal('SIGTERM');
-        const { code, stderr } = await gateway.ended;
-        expect(code).toBe(0);
-        expect(stderr).not.toContain('"msg":"serving"');
-        expect(await leftOf(dir.path)).toEqual([]);
-        expect(await left(() => cli(['ps', '-aq', '--filter', `ancestor=${base}`]))).toBe('');
-      } finally {
-        const children = cli(['images', '-aq', '--filter', `label=test=${base}`])
-          .split('\n')
-          .filter(Boolean);
-        cli(['rmi', '--force', ...new Set(children)]);
-      }
+      await using base = await BaseImage.copyOf(engineConfig().PYTHON_BASE_IMAGE);
+      const env = { PYTHON_BASE_IMAGE: base.name };
+      await using gateway = new GatewayProcess({ dataDir: dir.path, mode: 'docker', env });
+      await gateway.until('a build step', () => gateway.stderr.includes('Step 2/'));
+      gateway.signal('SIGTERM');
+      const { code, stderr } = await gateway.ended;
+      expect(code).toBe(0);
+      expect(stderr).not.toContain('"msg":"serving"');
+      expect(await leftOf(dir.path)).toEqual([]);
+      expect(await base.containers()).toEqual([]);
     },
   );
 });
-
-/** What is printed at last, when it stays something. */
-async function left(look: () => string): Promise<string> {
-  await using waiting = new Process(['sleep', '10']);
-  while (look() !== '' && waiting.running) await new Promise((resolve) => setTimeout(resolve, 50));
-  return look();
-}

@@ -1,0 +1,103 @@
+import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { decodeJwt } from 'jose';
+import { expect, test } from 'vitest';
+import { cronium, TempDir } from '../e2e/processes.ts';
+import { findEngine } from '../engines.ts';
+
+const docker = await findEngine('docker');
+const bubblewrap = await findEngine('bubblewrap');
+const SECRET = 'a secret of this test, of 32 bytes and more';
+const env = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://issuer.example', JWT_AUDIENCE: 'cronium' };
+
+test('token: the claims that were asked for, and nothing else is printed', async () => {
+  const args = ['token', '--sub', 'alice', '--scope', 'events:invoke', '--ttl', '15m', '--tier', 'pro'];
+  const { code, stdout, stderr } = await cronium(args, env);
+  expect([code, stderr]).toEqual([0, '']);
+  expect(stdout).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+\n$/);
+  const claims = decodeJwt(stdout.trim());
+  expect(claims).toMatchObject({ sub: 'alice', scope: 'events:invoke', tier: 'pro', aud: 'cronium' });
+  expect(claims.iss).toBe('https://issuer.example');
+  expect(claims.exp! - claims.iat!).toBe(15 * 60);
+});
+
+test.each(['soon', '0', '-5m', '1w', '1.5h', ''])('token: --ttl %j is refused', async (ttl) => {
+  const ended = await cronium(['token', '--sub', 'alice', '--ttl', ttl], env);
+  const stderr = `cronium: --ttl: ${ttl} is no duration; write it as 90s, 15m, 1h or 30d.\n`;
+  expect(ended).toEqual({ code: 1, stdout: '', stderr });
+});
+
+test('token: where another issues tokens, none is signed', async () => {
+  const ended = await cronium(['token', '--sub', 'alice'], { JWT_JWKS_URL: 'https://issuer.example/keys' });
+  const stderr =
+    'cronium: JWT_JWKS_URL is set: tokens come from that issuer, and only it has the key to sign them.\n';
+  expect(ended).toEqual({ code: 1, stdout: '', stderr });
+});
+
+test.each([
+  [['conquer'], "error: unknown command 'conquer'"],
+  [['serve', '--dmo'], "error: unknown option '--dmo'"],
+  [['token'], "error: required option '--sub <user>' not specified"],
+  [['deploy'], "error: missing required argument 'file'"],
+  [['invoke', 'a', 'b'], 'error: too many arguments'],
+])('%j is refused with what is wrong', async (args, message) => {
+  const ended = await cronium(args, env);
+  expect(ended).toMatchObject({ code: 1, stdout: '', stderr: expect.stringContaining(message) });
+});
+
+test('no gateway there: it says so, and how to start one', async () => {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  const ended = await cronium(['logs', 'hello', '--url', `http://127.0.0.1:${port}/`], env);
+  expect(ended.code).toBe(1);
+  expect(ended.stderr).toMatch(
+    new RegExp(
+      `^cronium: No gateway answers at http://127.0.0.1:${port} \\(.*ECONNREFUSED.*\\)\\. Start one with: npm start\n$`,
+    ),
+  );
+  const noUrl = await cronium(['logs', 'hello', '--url', 'localhost'], env);
+  expect(noUrl.stderr).toBe(
+    'cronium: localhost is no URL of a gateway; write it like http://127.0.0.1:8787.\n',
+  );
+});
+
+test('something else answers there: what it said is shown', async () => {
+  await using server = createServer((_, response) => response.writeHead(418).end('a teapot')).listen(
+    0,
+    '127.0.0.1',
+  );
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  const ended = await cronium(['logs', 'hello', '--url', `http://127.0.0.1:${port}`], env);
+  expect(ended).toEqual({ code: 1, stdout: '', stderr: 'cronium: 418 a teapot\n' });
+});
+
+test('doctor: what this host can isolate, for a person and for a program', async () => {
+  const usable = docker.unavailable === undefined || bubblewrap.unavailable === undefined;
+  const json = await cronium(['doctor', '--json'], env);
+  expect(json.code).toBe(usable ? 0 : 1);
+  const { findings } = JSON.parse(json.stdout) as { findings: { isolation: string; usable: boolean }[] };
+  expect(findings.map(({ isolation }) => isolation.split('+')[0])).toEqual(['docker', 'bubblewrap']);
+  expect(findings.map(({ usable: is }) => is)).toEqual([!docker.unavailable, !bubblewrap.unavailable]);
+});
+
+test('doctor: without an engine it names the remedy, and ends with 1 when nothing isolates', async () => {
+  const broken = { ...env, DOCKER_HOST: 'unix:///nowhere/docker.sock' };
+  const { code, stdout } = await cronium(['doctor'], broken);
+  expect(stdout).toMatch(/^✘ docker: .*\n {4}remedy: Start a Docker engine/);
+  expect(code).toBe(bubblewrap.unavailable === undefined ? 0 : 1);
+});
+
+test('.env of the directory is read, and the shell comes first', async () => {
+  using dir = new TempDir();
+  writeFileSync(
+    `${dir.path}/.env`,
+    `JWT_SECRET=${SECRET}\nJWT_ISSUER=from-the-file\nJWT_AUDIENCE=from-the-file\n`,
+  );
+  const args = ['token', '--sub', 'alice'];
+  const { stdout } = await cronium(args, { JWT_AUDIENCE: 'from-the-shell' }, { cwd: dir.path });
+  expect(decodeJwt(stdout.trim())).toMatchObject({ iss: 'from-the-file', aud: 'from-the-shell' });
+});
