@@ -66,10 +66,21 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     ? decodeKey(config.SECRETS_KEY)!
     : await loadOrCreateSecretsKey(dataDir.path);
 
-  const store = parts.use(await openStore({ path: resolve(dataDir.path, 'cronium.db'), secretsKey }));
+  const store = parts.use(
+    await openStore({
+      ...(config.DATABASE_URL === undefined
+        ? { path: resolve(dataDir.path, 'cronium.db') }
+        : { url: config.DATABASE_URL }),
+      secretsKey,
+      onError: (error) => log.warn({ err: error }, 'a database connection was lost; making a new one'),
+    }),
+  );
   const events = cacheEvents(store.events);
+  store.onEventChanged((name) => events.forget(name));
   const recorder = new WriteBehindRecorder(store.invocations, {
     onError: (error) => log.error({ err: error }, 'invocations could not be written; trying again'),
+    onRefused: (error, invocationId) =>
+      log.error({ err: error, invocationId }, 'the database refuses the record of an invocation; it is lost'),
   });
   parts.defer(async () => {
     await recorder.close();

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# Debian packages of the engines. Sourced by .ci/engines.
+# Debian packages of the engines and of the database server. Sourced by .ci/engines.
 
-PACKAGES=(docker.io containerd runc iptables bubblewrap mmdebstrap python3 util-linux procps ca-certificates)
+PACKAGES=(docker.io containerd runc iptables bubblewrap mmdebstrap python3 util-linux procps ca-certificates postgresql)
 # gVisor is not in every Debian release; without it the daemon has no runtime of that name.
 OPTIONAL_PACKAGES=(runsc)
 
@@ -23,6 +23,13 @@ apt_get() {
   fi
 }
 
+# The package would make a database cluster and start it; the tests make their own.
+no_cluster() {
+  local folder=/etc/postgresql-common/createcluster.d
+  mkdir -p "$folder"
+  printf 'create_main_cluster = false\nstart_conf = manual\n' >"$folder/cronium-ci.conf"
+}
+
 install_packages() {
   local wanted optional package
   mapfile -t wanted < <(missing "${PACKAGES[@]}")
@@ -39,5 +46,6 @@ install_packages() {
   done
   if [ ${#wanted[@]} = 0 ]; then return; fi
   say "installing ${wanted[*]}"
+  no_cluster
   apt_get install -y --no-install-recommends "${wanted[@]}"
 }

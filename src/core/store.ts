@@ -119,6 +119,11 @@ export interface InvocationRecorder extends InvocationReader {
 export interface Store extends AsyncDisposable {
   readonly events: EventStore;
   readonly invocations: InvocationStore;
+  /**
+   * Calls back, for as long as the store is open, whenever an event may have been changed through another gateway: with its
+   * name, or with `undefined` when any may have been. The own changes may be told too.
+   */
+  onEventChanged(listener: (name: string | undefined) => void): void;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
 }

@@ -10,6 +10,11 @@ export interface EventCacheOptions {
   missTtlMs?: number;
 }
 
+export interface CachedEvents extends EventStore {
+  /** Forgets an event that was changed elsewhere; without a name, all of them. */
+  forget(name: string | undefined): void;
+}
+
 /** What an event takes besides its texts, bytes; a rough guess is enough for a bound. */
 const OVERHEAD_BYTES = 2_048;
 const SHARE_OF_VERSIONS = 0.25;
@@ -18,7 +23,7 @@ const SHARE_OF_VERSIONS = 0.25;
  * Keeps events in memory, so that a call of one that is deployed reads no database. A deploy through this decorator
  * invalidates; concurrent misses of a name share one read. A version never changes: it is kept until its event is removed.
  */
-export function cacheEvents(store: EventStore, options: EventCacheOptions = {}): EventStore {
+export function cacheEvents(store: EventStore, options: EventCacheOptions = {}): CachedEvents {
   const { maxBytes = 64 * 2 ** 20, maxEvents = 10_000, missTtlMs = 1_000 } = options;
   const limits = { maxEntries: maxEvents, missTtlMs };
   const events = new ReadThrough<Event>({ ...limits, maxBytes, bytesOf: bytesOfEvent });
@@ -39,6 +44,11 @@ export function cacheEvents(store: EventStore, options: EventCacheOptions = {}):
   };
 
   return {
+    forget(name) {
+      if (name === undefined) events.forgetPrefix('');
+      else events.forget(name);
+      versions.forgetPrefix(name === undefined ? '' : `${name}/`);
+    },
     find: (name) => events.get(name, () => store.find(name)),
     findVersion: (event, version) =>
       versions.get(`${event.name}/${event.id}/${version}`, () => store.findVersion(event, version)),

@@ -71,7 +71,7 @@ function toRow(invocation: Invocation): InvocationTable {
     event_name: invocation.eventName,
     event_version: invocation.eventVersion,
     owner_id: invocation.ownerId,
-    caller_id: invocation.callerId,
+    caller_id: invocation.callerId && withoutNul(invocation.callerId),
     status: invocation.status,
     start_kind: invocation.start,
     isolation: invocation.isolation,
@@ -79,13 +79,15 @@ function toRow(invocation: Invocation): InvocationTable {
     status_code: invocation.statusCode,
     exit: invocation.exit && JSON.stringify(invocation.exit),
     error: invocation.error && JSON.stringify(invocation.error),
-    // Text columns of some databases cannot hold NUL.
-    logs: invocation.logs.replaceAll('\0', '\u{fffd}'),
+    logs: withoutNul(invocation.logs),
     logs_truncated: invocation.logsTruncated ? 1 : 0,
     created_at: invocation.createdAt.getTime(),
     ended_at: invocation.endedAt?.getTime() ?? null,
   };
 }
+
+/** Text columns of some databases cannot hold it. */
+const withoutNul = (text: string) => text.replaceAll('\0', '\u{fffd}');
 
 function toInvocation(row: InvocationTable): Invocation {
   return {

@@ -1,13 +1,35 @@
 import { Migrator } from 'kysely/migration';
+import type { StoreDialect } from './dialect.ts';
 import { first } from './migrations/0001-first.ts';
 import type { Database } from './schema.ts';
+import { DatabaseError } from './unavailable.ts';
 
-/** Brings the schema up to date. A database that a newer gateway has migrated is refused, with its reason. */
-export async function migrate(db: Database): Promise<void> {
-  const migrator = new Migrator({
-    db,
-    provider: { getMigrations: async () => ({ '0001-first': first }) },
+/**
+ * Brings the schema up to date, one process at a time. What fails leaves nothing half done.
+ * @throws DatabaseError when a newer gateway has migrated this database
+ */
+export async function migrate(dialect: StoreDialect, db: Database): Promise<void> {
+  const migrations = { '0001-first': first(dialect) };
+  await dialect.exclusively(db, async (connection) => {
+    const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });
+    const { error } = await migrator.migrateToLatest();
+    if (error === undefined) return;
+    const known = new Set(Object.keys(migrations));
+    const unknown = (await executed(connection)).filter((name) => !known.has(name));
+    if (unknown.length === 0) throw error;
+    throw new DatabaseError(
+      `The database was migrated by a newer gateway, and this one does not know ${unknown.join(', ')}. Start that version again, or restore a copy from before.`,
+    );
   });
-  const { error } = await migrator.migrateToLatest();
-  if (error !== undefined) throw error;
+}
+
+async function executed(db: Database): Promise<string[]> {
+  const rows = await db
+    .withTables<{ kysely_migration: { name: string } }>()
+    .selectFrom('kysely_migration')
+    .select('name')
+    .execute()
+    // The reason why the migrator failed is the one to tell.
+    .catch(() => []);
+  return rows.map((row) => row.name);
 }

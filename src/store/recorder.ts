@@ -1,4 +1,5 @@
 import type { Invocation, InvocationRecorder, InvocationStore } from '../core/store.ts';
+import { isUnavailable } from './unavailable.ts';
 
 export interface RecorderOptions {
   /** Records that wait at most; beyond it the oldest are dropped and counted. */
@@ -9,8 +10,10 @@ export interface RecorderOptions {
   delayMs?: number;
   /** Longest pause between attempts while the database is away, ms; the first is `delayMs`. */
   maxBackoffMs?: number;
-  /** Told of every failed write; may not throw. */
+  /** Told of every write that failed because the database is away; it is tried again. May not throw. */
   onError?: (error: unknown) => void;
+  /** Told of every record that the database refuses for what is in it; it is given up. May not throw. */
+  onRefused?: (error: unknown, id: string) => void;
 }
 
 /** Logs in one write, characters: a write blocks the event loop, so a batch of big logs is cut short. */
@@ -36,11 +39,12 @@ export class WriteBehindRecorder implements InvocationRecorder {
       delayMs: 20,
       maxBackoffMs: 5_000,
       onError: () => {},
+      onRefused: () => {},
       ...options,
     };
   }
 
-  /** Records given up because the database was away for too long. */
+  /** Records given up, because the database was away for too long or refused them. */
   get dropped(): number {
     return this.#dropped;
   }
@@ -125,16 +129,36 @@ export class WriteBehindRecorder implements InvocationRecorder {
   async #writeBatch(): Promise<void> {
     const batch = this.#batch();
     try {
-      await this.#store.save(batch);
+      await this.#save(batch);
+      this.#failures = 0;
     } catch (error) {
       this.#failures++;
       this.#options.onError(error);
       throw error;
     }
-    this.#failures = 0;
-    for (const invocation of batch) {
-      if (this.#pending.get(invocation.id) === invocation) this.#pending.delete(invocation.id);
+  }
+
+  /** Rejects only when the database is away. One record that it refuses is not to hold up the others. */
+  async #save(batch: readonly Invocation[]): Promise<void> {
+    try {
+      await this.#store.save(batch);
+      for (const invocation of batch) this.#settle(invocation);
+    } catch (error) {
+      if (isUnavailable(error)) throw error;
+      if (batch.length > 1) {
+        for (const invocation of batch) await this.#save([invocation]);
+        return;
+      }
+      for (const invocation of batch) {
+        this.#options.onRefused(error, invocation.id);
+        if (this.#settle(invocation)) this.#dropped++;
+      }
     }
+  }
+
+  /** `false` when there is a newer record of the same invocation, which is still to be written. */
+  #settle(invocation: Invocation): boolean {
+    return this.#pending.get(invocation.id) === invocation && this.#pending.delete(invocation.id);
   }
 
   #batch(): Invocation[] {

@@ -1,39 +1,115 @@
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
-import { type SqliteDatabase, SqliteDialect } from 'kysely';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type SqliteDatabase, SqliteDialect, sql } from 'kysely';
+import { type StoreDialect, sqliteSql } from './dialect.ts';
+import { isUnavailable, unavailable } from './unavailable.ts';
 
-const BUSY_TIMEOUT_MS = 5_000;
+/** The driver blocks the process while it waits for another one's lock, and in service there is no other one. */
+const BUSY_TIMEOUT_MS = 100;
+/** How long a start waits for another process that migrates the same file. */
+const MIGRATION_WAIT_MS = 30_000;
+const RETRY_MS = 20;
+
+/** Primary result codes that say: not now. BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN. */
+const TRANSIENT: ReadonlySet<number> = new Set([5, 6, 8, 10, 13, 14]);
+const BUSY: ReadonlySet<number> = new Set([5, 6]);
 
 /**
- * Kysely's SQLite dialect over Node's own driver. One connection: Kysely queues on it, so a transaction is alone.
+ * SQLite through Node's own driver. One connection: Kysely queues on it, so a transaction is alone.
  * The file is made readable by its owner only, because it holds everybody's code and logs.
  */
-export function sqliteDialect(path: string): SqliteDialect {
+export async function sqliteDialect(path: string): Promise<StoreDialect> {
+  const database = await patiently(() => open(path));
+  return {
+    ...sqliteSql,
+    kysely: new SqliteDialect({ database: adapt(database) }),
+    exclusively: (db, run) =>
+      db.connection().execute(async (connection) => {
+        // Taken before anything is read, so that who waited sees what the other one did. DDL is transactional in SQLite.
+        await patiently(() => sql`begin immediate`.execute(connection));
+        try {
+          const result = await run(connection);
+          await sql`commit`.execute(connection);
+          return result;
+        } catch (error) {
+          await sql`rollback`.execute(connection);
+          throw error;
+        }
+      }),
+  };
+}
+
+function open(path: string): DatabaseSync {
   if (path !== ':memory:') {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     closeSync(openSync(path, 'a', 0o600));
   }
-  const database = new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS });
-  // NORMAL with WAL survives the death of the process; only a power cut can lose the last commits.
-  database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;');
-  return new SqliteDialect({ database: adapt(database) });
+  const database = mapped(
+    () => new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS }),
+  );
+  try {
+    // NORMAL with WAL survives the death of the process; only a power cut can lose the last commits.
+    mapped(() => database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;'));
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+async function patiently<T>(run: () => T | Promise<T>): Promise<T> {
+  const end = performance.now() + MIGRATION_WAIT_MS;
+  for (;;) {
+    try {
+      return await run();
+    } catch (error) {
+      if (!isUnavailable(error) || !BUSY.has(primaryCode(error.cause)) || performance.now() > end)
+        throw error;
+      await sleep(RETRY_MS);
+    }
+  }
 }
 
 /** Kysely expects better-sqlite3's shape: parameters as one array, and a statement that knows whether it returns rows. */
 function adapt(database: DatabaseSync): SqliteDatabase {
   return {
     close: () => database.close(),
-    prepare(sql) {
-      const statement = database.prepare(sql);
+    prepare(text) {
+      // A full disk may end a transaction, or keep it from ending: the next one must find none.
+      if (text === 'begin' && database.isTransaction) mapped(() => database.exec('rollback'));
+      if (text === 'rollback' && !database.isTransaction) return NOTHING_TO_DO;
+      const statement = mapped(() => database.prepare(text));
       return {
         reader: statement.columns().length > 0,
-        all: (parameters) => statement.all(...parameters.map(bindable)),
-        run: (parameters) => statement.run(...parameters.map(bindable)),
+        all: (parameters) => mapped(() => statement.all(...parameters.map(bindable))),
+        run: (parameters) => mapped(() => statement.run(...parameters.map(bindable))),
         iterate: (parameters) => statement.iterate(...parameters.map(bindable)),
       };
     },
   };
+}
+
+const NOTHING_TO_DO: ReturnType<SqliteDatabase['prepare']> = {
+  reader: false,
+  all: () => [],
+  run: () => ({ changes: 0, lastInsertRowid: 0 }),
+  iterate: () => [][Symbol.iterator](),
+};
+
+function mapped<T>(run: () => T): T {
+  try {
+    return run();
+  } catch (error) {
+    throw TRANSIENT.has(primaryCode(error)) ? unavailable(error) : error;
+  }
+}
+
+/** Extended result codes have the primary one in their lowest byte. */
+function primaryCode(error: unknown): number {
+  const { errcode } = (error ?? {}) as { errcode?: unknown };
+  return typeof errcode === 'number' ? errcode & 0xff : 0;
 }
 
 function bindable(value: unknown): SQLInputValue {

@@ -2,42 +2,72 @@ import { Kysely, sql } from 'kysely';
 import type { Store } from '../core/store.ts';
 import { createEventStore } from './events.ts';
 import { createInvocationStore } from './invocations.ts';
+import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
+import { checkEncoding, postgresDialect } from './postgres.ts';
 import type { Database, Schema } from './schema.ts';
 import { createSecretBox, type SecretBox } from './secret-box.ts';
 import { sqliteDialect } from './sqlite.ts';
+import { startError } from './unavailable.ts';
 
-export interface StoreOptions {
-  /** The database's file, made when there is none; `:memory:` for one that goes with the process. */
-  path: string;
+/** Where the data is. */
+export type StoreLocation =
+  /** SQLite: the database's file, made when there is none; `:memory:` for one that goes with the process. */
+  | { path: string; url?: undefined }
+  /** Postgres. */
+  | { url: string; path?: undefined };
+
+export type StoreOptions = StoreLocation & {
   /** 32 bytes that encrypt the secrets of events. */
   secretsKey: Uint8Array;
   now?: () => Date;
-}
+  /** Hears of connections that were lost while nobody used them; may not throw. */
+  onError?: (error: unknown) => void;
+};
 
 /**
  * Opens the database and brings its schema up to date.
  * @throws SecretsKeyError when the database was made with another key
+ * @throws DatabaseError when it cannot be used, or was migrated by a newer gateway
  */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const box = createSecretBox(options.secretsKey);
-  const db = new Kysely<Schema>({ dialect: sqliteDialect(options.path) });
   try {
-    await migrate(db);
-    await checkKey(db, box);
+    return await open(options);
   } catch (error) {
-    await db.destroy();
-    throw error;
+    throw startError(options.url === undefined ? 'DATA_DIR' : 'DATABASE_URL', error);
   }
+}
+
+async function open({ url, path, secretsKey, now = () => new Date(), onError = () => {} }: StoreOptions) {
+  const box = createSecretBox(secretsKey);
+  await using parts = new AsyncDisposableStack();
+  const dialect = url === undefined ? await sqliteDialect(path) : postgresDialect(url, onError);
+  const db = new Kysely<Schema>({ dialect: dialect.kysely });
+  parts.defer(() => db.destroy());
+  if (url !== undefined) await checkEncoding(db);
+  await migrate(dialect, db);
+  await checkKey(db, box);
+
+  const listeners = new Set<(name: string | undefined) => void>();
+  if (url !== undefined) {
+    const onChange = (name: string | undefined) => {
+      for (const listener of listeners) listener(name);
+    };
+    await parts.use(new ChangeListener({ url, onChange, onError })).open();
+  }
+  const opened = parts.move();
   let closed: Promise<void> | undefined;
   return {
-    events: createEventStore(db, box, options.now ?? (() => new Date())),
+    events: createEventStore(db, box, now),
     invocations: createInvocationStore(db),
+    onEventChanged(listener: (name: string | undefined) => void) {
+      listeners.add(listener);
+    },
     async ping() {
       await sql`select 1`.execute(db);
     },
     [Symbol.asyncDispose]() {
-      closed ??= db.destroy();
+      closed ??= opened.disposeAsync();
       return closed;
     },
   };

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import type { InvocationStore, Store } from '../../src/core/store.ts';
 import { WriteBehindRecorder } from '../../src/store/recorder.ts';
 import { openStore } from '../../src/store/store.ts';
+import { unavailable } from '../../src/store/unavailable.ts';
 import { invocation } from '../contract/store.ts';
 
 let store: Store;
@@ -18,7 +19,7 @@ beforeEach(async () => {
     ...store.invocations,
     save(invocations) {
       saves.push(invocations.length);
-      return away ? Promise.reject(new Error('away')) : store.invocations.save(invocations);
+      return away ? Promise.reject(unavailable(new Error('away'))) : store.invocations.save(invocations);
     },
   };
 });
@@ -99,7 +100,9 @@ describe('a write-behind recorder', () => {
     await vi.waitFor(() => expect(errors.length).toBeGreaterThan(2));
     expect(recorder.dropped).toBe(7);
     expect(recorder.waiting).toBe(5);
-    await expect(recorder.listByEvent('alice', 'hello', { limit: 1 })).rejects.toThrow('away');
+    await expect(recorder.listByEvent('alice', 'hello', { limit: 1 })).rejects.toMatchObject({
+      code: 'store_unavailable',
+    });
     away = false;
     await vi.waitFor(() => expect(recorder.waiting).toBe(0));
     const page = await recorder.listByEvent('alice', 'hello', { limit: 50 });
@@ -110,6 +113,45 @@ describe('a write-behind recorder', () => {
         .reverse(),
     );
     expect(await recorder.close()).toBe(7);
+  });
+
+  test('a record that the database refuses is given up by itself, and the others are written', async () => {
+    const refused: string[] = [];
+    const errors: unknown[] = [];
+    const recorder = new WriteBehindRecorder(flaky, {
+      delayMs: 60_000,
+      onError: (error) => errors.push(error),
+      onRefused: (_error, id) => refused.push(id),
+    });
+    const poison = invocation({ eventVersion: undefined as unknown as number });
+    const records = [invocation(), poison, invocation(), invocation()];
+    for (const record of records) recorder.record(record);
+    await recorder.flush();
+    expect(saves).toEqual([4, 1, 1, 1, 1]);
+    expect(refused).toEqual([poison.id]);
+    expect(recorder.dropped).toBe(1);
+    expect(errors).toEqual([]);
+    expect((await store.invocations.listByEvent('alice', 'hello', { limit: 9 })).items).toHaveLength(3);
+    expect(await recorder.close()).toBe(1);
+  });
+
+  test('a database that goes away while records are tried one by one keeps them waiting', async () => {
+    const poison = invocation({ eventVersion: undefined as unknown as number });
+    const recorder = new WriteBehindRecorder(
+      {
+        ...flaky,
+        save: (batch) => {
+          away = batch.length === 1 && saves.length < 5;
+          return flaky.save(batch);
+        },
+      },
+      { delayMs: 1 },
+    );
+    for (const record of [invocation(), poison, invocation()]) recorder.record(record);
+    await vi.waitFor(() => expect(recorder.waiting).toBe(0));
+    expect(recorder.dropped).toBe(1);
+    expect((await store.invocations.listByEvent('alice', 'hello', { limit: 9 })).items).toHaveLength(2);
+    await recorder.close();
   });
 
   test('pauses longer after every failure', async () => {

@@ -1,21 +1,23 @@
-import { type Kysely, sql } from 'kysely';
+import type { Kysely } from 'kysely';
 import type { Migration } from 'kysely/migration';
+import type { StoreDialect } from '../dialect.ts';
 
-export const first: Migration = {
+export const first = (dialect: StoreDialect): Migration => ({
   async up(db: Kysely<unknown>): Promise<void> {
+    const { text } = dialect;
     await db.schema
       .createTable('meta')
-      .addColumn('key', 'text', (column) => column.primaryKey())
-      .addColumn('value', 'text', (column) => column.notNull())
+      .addColumn('key', text, (column) => column.primaryKey())
+      .addColumn('value', text, (column) => column.notNull())
       .execute();
 
     await db.schema
       .createTable('events')
-      .addColumn('id', 'text', (column) => column.primaryKey())
-      .addColumn('name', 'text', (column) => column.notNull().unique())
-      .addColumn('owner_id', 'text', (column) => column.notNull())
-      .addColumn('description', 'text', (column) => column.notNull())
-      .addColumn('auth', 'text', (column) => column.notNull())
+      .addColumn('id', text, (column) => column.primaryKey())
+      .addColumn('name', text, (column) => column.notNull().unique())
+      .addColumn('owner_id', text, (column) => column.notNull())
+      .addColumn('description', text, (column) => column.notNull())
+      .addColumn('auth', text, (column) => column.notNull())
       .addColumn('enabled', 'integer', (column) => column.notNull())
       .addColumn('current_version', 'integer', (column) => column.notNull())
       .addColumn('created_at', 'bigint', (column) => column.notNull())
@@ -25,38 +27,38 @@ export const first: Migration = {
 
     await db.schema
       .createTable('event_versions')
-      .addColumn('event_id', 'text', (column) => column.notNull().references('events.id').onDelete('cascade'))
+      .addColumn('event_id', text, (column) => column.notNull().references('events.id').onDelete('cascade'))
       .addColumn('version', 'integer', (column) => column.notNull())
-      .addColumn('runtime', 'text', (column) => column.notNull())
-      .addColumn('code', 'text', (column) => column.notNull())
-      .addColumn('code_sha256', 'text', (column) => column.notNull())
+      .addColumn('runtime', text, (column) => column.notNull())
+      .addColumn('code', text, (column) => column.notNull())
+      .addColumn('code_sha256', text, (column) => column.notNull())
       .addColumn('timeout_ms', 'integer', (column) => column.notNull())
       .addColumn('memory_mb', 'integer', (column) => column.notNull())
       .addColumn('cpus', 'double precision', (column) => column.notNull())
-      .addColumn('env', 'text', (column) => column.notNull())
-      .addColumn('secrets', 'text', (column) => column.notNull())
+      .addColumn('env', text, (column) => column.notNull())
+      .addColumn('secrets', text, (column) => column.notNull())
       .addColumn('created_at', 'bigint', (column) => column.notNull())
       .addPrimaryKeyConstraint('event_versions_key', ['event_id', 'version'])
       .execute();
-    await sql`create trigger event_versions_are_immutable before update on event_versions
-      begin select raise(abort, 'a version of an event never changes'); end`.execute(db);
+    await dialect.makeImmutable(db, 'event_versions', 'a version of an event never changes');
+    await dialect.notifyOfChanges(db, 'events');
 
     await db.schema
       .createTable('invocations')
-      .addColumn('id', 'text', (column) => column.primaryKey())
-      .addColumn('event_id', 'text', (column) => column.notNull())
-      .addColumn('event_name', 'text', (column) => column.notNull())
+      .addColumn('id', text, (column) => column.primaryKey())
+      .addColumn('event_id', text, (column) => column.notNull())
+      .addColumn('event_name', text, (column) => column.notNull())
       .addColumn('event_version', 'integer', (column) => column.notNull())
-      .addColumn('owner_id', 'text', (column) => column.notNull())
-      .addColumn('caller_id', 'text')
-      .addColumn('status', 'text', (column) => column.notNull())
-      .addColumn('start_kind', 'text')
-      .addColumn('isolation', 'text')
-      .addColumn('phases', 'text', (column) => column.notNull())
+      .addColumn('owner_id', text, (column) => column.notNull())
+      .addColumn('caller_id', text)
+      .addColumn('status', text, (column) => column.notNull())
+      .addColumn('start_kind', text)
+      .addColumn('isolation', text)
+      .addColumn('phases', text, (column) => column.notNull())
       .addColumn('status_code', 'integer')
-      .addColumn('exit', 'text')
-      .addColumn('error', 'text')
-      .addColumn('logs', 'text', (column) => column.notNull())
+      .addColumn('exit', text)
+      .addColumn('error', text)
+      .addColumn('logs', text, (column) => column.notNull())
       .addColumn('logs_truncated', 'integer', (column) => column.notNull())
       .addColumn('created_at', 'bigint', (column) => column.notNull())
       .addColumn('ended_at', 'bigint')
@@ -68,4 +70,4 @@ export const first: Migration = {
       .columns(['owner_id', 'event_name', 'id'])
       .execute();
   },
-};
+});

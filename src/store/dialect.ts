@@ -1,0 +1,57 @@
+import { type ColumnDataType, type Dialect, type Kysely, type RawBuilder, sql } from 'kysely';
+import type { Database } from './schema.ts';
+
+/** All that the two databases do not have in common; queries, schema and migrations are otherwise the same. */
+export interface StoreDialect extends DialectSql {
+  /** What Kysely works through; its connections end with the Kysely that it is given to. */
+  readonly kysely: Dialect;
+  /** Runs it while no other process does so on this database; it is given connections without limits of time. */
+  exclusively<T>(db: Database, run: (db: Database) => Promise<T>): Promise<T>;
+}
+
+/** The parts that are SQL alone. */
+export interface DialectSql {
+  /** Text that sorts by code point, whatever the database's locale. */
+  readonly text: ColumnDataType | RawBuilder<unknown>;
+  /** Makes the database refuse every update of the table. */
+  makeImmutable(db: Kysely<unknown>, table: string, message: string): Promise<void>;
+  /** Makes the database tell every gateway the `name` of each row of the table that changes, where there can be others. */
+  notifyOfChanges(db: Kysely<unknown>, table: string): Promise<void>;
+}
+
+/** Where changes are told. Postgres has channels per database. */
+export const CHANGES_CHANNEL = 'cronium_events_changed';
+
+export const sqliteSql: DialectSql = {
+  text: 'text',
+  async makeImmutable(db, table, message) {
+    await sql`create trigger ${sql.id(`${table}_are_immutable`)} before update on ${sql.table(table)}
+      begin select raise(abort, ${sql.lit(message)}); end`.execute(db);
+  },
+  // One gateway has the file to itself.
+  async notifyOfChanges() {},
+};
+
+export const postgresSql: DialectSql = {
+  text: sql`text collate "C"`,
+  async makeImmutable(db, table, message) {
+    const name = sql.id(`${table}_are_immutable`);
+    await sql`create function ${name}() returns trigger language plpgsql as
+      ${sql.lit(`begin raise exception using message = ${quoted(message)}; end`)}`.execute(db);
+    await sql`create trigger ${name} before update on ${sql.table(table)}
+      for each row execute function ${name}()`.execute(db);
+  },
+  async notifyOfChanges(db, table) {
+    const name = sql.id(`${table}_tell_changes`);
+    const body = `begin
+      if tg_op <> 'INSERT' then perform pg_notify(${quoted(CHANGES_CHANNEL)}, old.name); end if;
+      if tg_op <> 'DELETE' then perform pg_notify(${quoted(CHANGES_CHANNEL)}, new.name); end if;
+      return null;
+    end`;
+    await sql`create function ${name}() returns trigger language plpgsql as ${sql.lit(body)}`.execute(db);
+    await sql`create trigger ${name} after insert or update or delete on ${sql.table(table)}
+      for each row execute function ${name}()`.execute(db);
+  },
+};
+
+const quoted = (text: string) => `'${text.replaceAll("'", "''")}'`;
