@@ -5,6 +5,15 @@ const whole = (min: number, max: number) => z.coerce.number().int().min(min).max
 const optionalUrl = z.url({ protocol: /^https?$/ }).optional();
 
 const JWT_SECRET_MIN_BYTES = 32;
+/** The standard's names, save those that need a remote configuration. */
+const SAMPLERS = [
+  'always_on',
+  'always_off',
+  'traceidratio',
+  'parentbased_always_on',
+  'parentbased_always_off',
+  'parentbased_traceidratio',
+] as const;
 
 /** libpq's URLs may lack a host, as for a Unix socket: `postgresql:///name?host=/run/postgresql`. */
 const isPostgresUrl = (text: string) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text);
@@ -96,6 +105,37 @@ export const settings = z
       .describe('Largest streamed response, bytes'),
     MAX_LOG_BYTES: whole(0, 16_777_216).default(262_144).describe('Log that is kept of an invocation, bytes'),
 
+    METRICS_TOKEN: z
+      .string()
+      .min(16)
+      .optional()
+      .describe('Bearer token that `/metrics` then demands, at least 16 characters'),
+    METRICS_EVENT_LABEL: flag
+      .default(false)
+      .describe('Count invocations by the name of the event too; needs METRICS_TOKEN'),
+    OTEL_EXPORTER_OTLP_ENDPOINT: optionalUrl.describe(
+      'OpenTelemetry collector (OTLP over HTTP, as JSON) that traces go to; its other OTEL_ variables hold too',
+    ),
+    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optionalUrl.describe(
+      'The same for traces alone, with its path: /v1/traces is not added',
+    ),
+    OTEL_EXPORTER_OTLP_PROTOCOL: z
+      .literal('http/json', 'must be http/json, which every collector takes where it takes http/protobuf')
+      .default('http/json')
+      .describe('How traces travel; there is no other way than this'),
+    OTEL_SERVICE_NAME: z.string().min(1).optional().describe('The name of this gateway in traces'),
+    OTEL_TRACES_SAMPLER: z
+      .enum(SAMPLERS)
+      .default('parentbased_always_on')
+      .describe('Which invocations are traced'),
+    OTEL_TRACES_SAMPLER_ARG: z.coerce
+      .number()
+      .min(0)
+      .max(1)
+      .default(1)
+      .describe('The share of them, for the samplers with `traceidratio`'),
+    OTEL_SDK_DISABLED: flag.default(false).describe('Send no traces, whatever else is set'),
+
     JWT_SECRET: z
       .string()
       .optional()
@@ -127,6 +167,12 @@ export const settings = z
     }
     if (env.SECRETS_KEY !== undefined && decodeKey(env.SECRETS_KEY) === undefined) {
       fault('SECRETS_KEY', 'must be 32 bytes as base64 or hex; make one with: openssl rand -base64 32');
+    }
+    if (env.METRICS_EVENT_LABEL && env.METRICS_TOKEN === undefined) {
+      fault(
+        'METRICS_EVENT_LABEL',
+        'names of events are not for everybody: set METRICS_TOKEN; make one with: openssl rand -hex 24',
+      );
     }
     if (env.POOL_MIN > env.POOL_TARGET)
       fault('POOL_MIN', `must not be more than POOL_TARGET (${env.POOL_TARGET})`);
