@@ -18,6 +18,9 @@ import { createAuthenticator } from './http/auth.ts';
 import { loadOrCreateSecret, loadOrCreateSecretsKey } from './http/key-files.ts';
 import { checkAddress, listen } from './http/server.ts';
 import type { Log } from './logger.ts';
+import { observeBoots } from './observe/boots.ts';
+import type { Metrics } from './observe/metrics.ts';
+import { openObservability } from './observe/observability.ts';
 import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
 import { cacheEvents } from './store/event-cache.ts';
 import { WriteBehindRecorder } from './store/recorder.ts';
@@ -60,6 +63,7 @@ const READY_POLL_MS = 10;
 export async function startGateway({ config, log, onProgress, signal }: GatewayOptions): Promise<Gateway> {
   await using parts = new AsyncDisposableStack();
   const dataDir = parts.use(openDataDir(resolve(config.DATA_DIR)));
+  const { metrics, tracer, onAnswered } = parts.use(await openObservability({ config, log }));
   const usesKeySet = config.JWT_JWKS_URL !== undefined;
   const jwtSecret = usesKeySet ? undefined : (config.JWT_SECRET ?? (await loadOrCreateSecret(dataDir.path)));
   const secretsKey = config.SECRETS_KEY
@@ -75,7 +79,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       onError: (error) => log.warn({ err: error }, 'a database connection was lost; making a new one'),
     }),
   );
-  const events = cacheEvents(store.events);
+  const events = cacheEvents(store.events, { onLookup: (result) => metrics.eventLookedUp(result) });
   store.onEventChanged((name) => events.forget(name));
   const recorder = new WriteBehindRecorder(store.invocations, {
     onError: (error) => log.error({ err: error }, 'invocations could not be written; trying again'),
@@ -88,7 +92,10 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
 
   const address = { host: config.HOST, port: config.PORT };
   await checkAddress(address);
-  const onEngineError = (error: unknown) => log.warn({ err: error }, 'the sandbox engine failed');
+  const onEngineError = (error: unknown) => {
+    metrics.engineFailed('run');
+    log.warn({ err: error }, 'the sandbox engine failed');
+  };
   const { backend, refusals } = await backendUnless(
     signal,
     detectBackend(
@@ -103,18 +110,27 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   if (swept > 0) log.info({ swept }, 'removed sandboxes that an earlier run left');
   signal?.throwIfAborted();
 
-  const pools = createPools(config, backend, log);
+  const pools = createPools(config, observeBoots(backend, metrics), log, metrics);
   parts.defer(() => pools.close());
   const options = invokerOptions(config);
+  const admission = new Admission({
+    maxRunning: config.MAX_CONCURRENT_EXECUTIONS,
+    maxQueued: config.MAX_QUEUED_EXECUTIONS,
+  });
+  metrics.watch({
+    pools: () => pools.status(),
+    admission: () => admission,
+    recorder: () => recorder,
+    isolation: backend.isolation,
+  });
   const invoker = new SandboxInvoker({
-    admission: new Admission({
-      maxRunning: config.MAX_CONCURRENT_EXECUTIONS,
-      maxQueued: config.MAX_QUEUED_EXECUTIONS,
-    }),
+    admission,
     pools,
     clock: systemClock,
     record: (invocation) => recorder.record(invocation),
     onEngineError,
+    observer: metrics,
+    ...(tracer && { tracer }),
     options,
   });
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
@@ -138,6 +154,8 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     newId: () => uuidv7(),
     now: () => new Date(),
     logger: { error: (message, fields) => log.error(fields, message) },
+    onAnswered,
+    metrics: { render: () => metrics.render(), token: config.METRICS_TOKEN },
   });
   const server = await listen(app, address);
   parts.defer(() => server.close());
@@ -210,13 +228,16 @@ export function detectOptions(
   };
 }
 
-function createPools(config: Config, backend: SandboxBackend, log: Log): Pools {
+function createPools(config: Config, backend: SandboxBackend, log: Log, metrics: Metrics): Pools {
   return new Pools({
     backend,
     clock: systemClock,
     bootTimeoutMs: config.BOOT_TIMEOUT_MS,
     random: Math.random,
-    onEngineError: (pool, error) => log.warn({ pool, err: error }, 'a sandbox did not boot'),
+    onEngineError: (pool, error) => {
+      metrics.engineFailed('boot');
+      log.warn({ pool, err: error }, 'a sandbox did not boot');
+    },
     targets: {
       min: config.POOL_MIN,
       target: config.POOL_TARGET,

@@ -1,13 +1,16 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { GatewayError } from '../errors.ts';
 import type { App, AppDeps, AppEnv } from './context.ts';
+import { registerDocs } from './docs.ts';
 import { registerEvents } from './events.ts';
 import { registerFunctionUrl } from './function-url.ts';
 import { registerHealth } from './health.ts';
 import { registerInvocations } from './invocations.ts';
+import { registerMetrics } from './metrics.ts';
 import { registerOpenApi } from './openapi.ts';
 import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
+import { requestIds, watchRequests } from './request-log.ts';
 
 /** The gateway's whole HTTP interface; it listens nowhere by itself. */
 export function createApp(deps: AppDeps): App {
@@ -16,12 +19,16 @@ export function createApp(deps: AppDeps): App {
       if (!result.success) throw invalid(result.error);
     },
   });
+  const { onAnswered } = deps;
+  if (onAnswered !== undefined) app.use(watchRequests(onAnswered, requestIds(deps.newId().slice(-8))));
   registerFunctionUrl(app, deps);
   registerEvents(app, deps);
   registerInvocations(app, deps);
   registerPools(app, deps);
   registerHealth(app, deps);
+  if (deps.metrics !== undefined) registerMetrics(app, deps.metrics);
   registerOpenApi(app);
+  registerDocs(app);
   refuseOtherMethods(app);
   app.notFound((c) => problem(new GatewayError('not_found', `There is nothing at ${c.req.path}`)));
   app.onError((error, c) => answerError(error, c, deps.logger));

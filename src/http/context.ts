@@ -8,6 +8,8 @@ import type { Invoker } from '../core/invoker.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
 import type { Authenticator, Principal } from './auth.ts';
+import type { MetricsSource } from './metrics.ts';
+import type { AnsweredRequest } from './request-log.ts';
 import { demandScope, type Scope } from './scopes.ts';
 
 export type AppConfig = Pick<
@@ -40,6 +42,10 @@ export interface AppDeps {
   newId: () => string;
   now: () => Date;
   logger: Logger;
+  /** Hears of every request that was answered; must neither throw nor block. */
+  onAnswered?: (request: AnsweredRequest) => void;
+  /** What `/metrics` answers; without it there is no such path. */
+  metrics?: MetricsSource;
 }
 
 export interface AppEnv {

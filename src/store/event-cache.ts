@@ -8,6 +8,8 @@ export interface EventCacheOptions {
   maxEvents?: number;
   /** How long a name or version that does not exist is believed not to, ms. */
   missTtlMs?: number;
+  /** Told of every lookup of an event: whether it needed the database. */
+  onLookup?: (result: 'hit' | 'miss') => void;
 }
 
 export interface CachedEvents extends EventStore {
@@ -49,7 +51,15 @@ export function cacheEvents(store: EventStore, options: EventCacheOptions = {}):
       else events.forget(name);
       versions.forgetPrefix(name === undefined ? '' : `${name}/`);
     },
-    find: (name) => events.get(name, () => store.find(name)),
+    find(name) {
+      let result: 'hit' | 'miss' = 'hit';
+      const found = events.get(name, () => {
+        result = 'miss';
+        return store.find(name);
+      });
+      options.onLookup?.(result);
+      return found;
+    },
     findVersion: (event, version) =>
       versions.get(`${event.name}/${event.id}/${version}`, () => store.findVersion(event, version)),
     list: (ownerId) => store.list(ownerId),
