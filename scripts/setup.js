@@ -3,7 +3,7 @@
 // on whatever Node.js from 20 on the machine has.
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { accessSync, constants, existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { accessSync, constants, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -22,6 +22,7 @@ async function main() {
     stop(`Node.js ${process.version} is too old: version 20 or newer is needed to begin with.`);
   }
   installDependencies();
+  linkCommand();
   checkNode();
   await ensureIsolation();
 }
@@ -40,6 +41,14 @@ function installDependencies() {
   writeFileSync(STAMP, wanted);
 }
 
+/** `npx cronium` then runs this checkout's command at once, instead of a copy that it would first install elsewhere. */
+function linkCommand() {
+  const link = join(ROOT, 'node_modules', '.bin', 'cronium');
+  if (process.platform === 'win32' || existsSync(link)) return;
+  rmSync(link, { force: true });
+  symlinkSync('../../bin/cronium', link);
+}
+
 function checkNode() {
   const local = join(ROOT, 'node_modules', '.bin', 'node');
   const found = spawnSync(existsSync(local) ? local : 'node', ['--version'], { encoding: 'utf8' });
@@ -51,7 +60,7 @@ function checkNode() {
 
 async function ensureIsolation() {
   const docker = await dockerAnswers();
-  const missing = BUBBLEWRAP_FILES.filter((file) => !isExecutable(file));
+  const missing = missingFiles();
   if (missing.length === 0 || process.platform !== 'linux') {
     if (docker || process.platform === 'linux') return;
     stop('No Docker engine answers. Start Docker Desktop, then try again.');
@@ -64,6 +73,7 @@ async function ensureIsolation() {
     const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive' };
     run('apt-get', ['update', '-qq'], 'apt-get update failed, see above', env);
     run('sh', ['-c', `${command} -qq >/dev/null`], `this failed, see above: ${command}`, env);
+    if (missingFiles().length > 0) stop(`${missingFiles().join(', ')} is still missing after: ${command}`);
     return;
   }
   if (docker) return;
@@ -90,6 +100,10 @@ function dockerAnswers() {
     ping.on('error', () => resolve(false));
     ping.end();
   });
+}
+
+function missingFiles() {
+  return BUBBLEWRAP_FILES.filter((file) => !isExecutable(file));
 }
 
 function isExecutable(file) {

@@ -19,169 +19,169 @@ const SAMPLERS = [
 const isPostgresUrl = (text: string) => /^postgres(ql)?:\/\//.test(text) && URL.canParse(text);
 
 /** Every setting, by the name of its environment variable. Descriptions become the README's table. */
-export const settings = z
-  .object({
-    HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
-    PORT: whole(0, 65_535).default(8787).describe('Port to listen on; 0 takes a free one'),
-    PUBLIC_URL: optionalUrl.describe('Where callers reach the gateway, for the URLs it prints'),
-    DATA_DIR: z.string().min(1).default('./data').describe('Database, generated secrets and lock'),
-    DATABASE_URL: z
-      .string()
-      .refine(isPostgresUrl, 'must be a URL such as postgres://user:password@host:5432/database')
-      .optional()
-      .describe('Postgres database to use instead of SQLite in DATA_DIR'),
-    LOG_LEVEL: z
-      .enum(['debug', 'info', 'warn', 'error', 'silent'])
-      .default('info')
-      .describe('Least level that is logged'),
+export const settings = z.object({
+  HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
+  PORT: whole(0, 65_535).default(8787).describe('Port to listen on; 0 takes a free one'),
+  PUBLIC_URL: optionalUrl.describe('Where callers reach the gateway, for the URLs it prints'),
+  DATA_DIR: z.string().min(1).default('./data').describe('Database, generated secrets and lock'),
+  DATABASE_URL: z
+    .string()
+    .refine(isPostgresUrl, 'must be a URL such as postgres://user:password@host:5432/database')
+    .optional()
+    .describe('Postgres database to use instead of SQLite in DATA_DIR'),
+  LOG_LEVEL: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'])
+    .default('info')
+    .describe('Least level that is logged'),
 
-    ISOLATION_MODE: z
-      .enum(['auto', 'docker', 'bubblewrap'])
-      .default('auto')
-      .describe('What isolates functions; `auto` takes the strongest that works here'),
-    DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
-    PYTHON_BASE_IMAGE: z
-      .string()
-      .min(1)
-      .default('python:3.13-slim-bookworm')
-      .describe('Image that the Python and Bash sandboxes are built on'),
-    NODE_BASE_IMAGE: z
-      .string()
-      .min(1)
-      .default('node:24-bookworm-slim')
-      .describe('Image that the Node.js sandboxes are built on'),
-    RESOURCE_LIMITS_ENABLED: flag.default(true).describe('Enforce memory, CPU and process limits'),
+  ISOLATION_MODE: z
+    .enum(['auto', 'docker', 'bubblewrap'])
+    .default('auto')
+    .describe('What isolates functions; `auto` takes the strongest that works here'),
+  DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
+  PYTHON_BASE_IMAGE: z
+    .string()
+    .min(1)
+    .default('python:3.13-slim-bookworm')
+    .describe('Image that the Python and Bash sandboxes are built on'),
+  NODE_BASE_IMAGE: z
+    .string()
+    .min(1)
+    .default('node:24-bookworm-slim')
+    .describe('Image that the Node.js sandboxes are built on'),
+  RESOURCE_LIMITS_ENABLED: flag.default(true).describe('Enforce memory, CPU and process limits'),
 
-    MAX_CONCURRENT_EXECUTIONS: whole(1, 10_000).default(10).describe('Invocations that run at once'),
-    MAX_QUEUED_EXECUTIONS: whole(0, 100_000)
-      .default(1_000)
-      .describe('Invocations that may wait for their turn'),
-    QUEUE_TIMEOUT_MS: whole(1, 600_000).default(10_000).describe('Longest wait for a turn and a sandbox, ms'),
-    POOL_MIN: whole(0, 1_000)
-      .default(1)
-      .describe('Sandboxes per runtime that are warm even when nothing is called'),
-    POOL_TARGET: whole(0, 1_000)
-      .default(3)
-      .describe('Warm sandboxes to keep ready while a runtime is in use'),
-    POOL_MAX: whole(1, 10_000).default(20).describe('Most sandboxes per pool, warm and running together'),
-    POOL_IDLE_MS: whole(100, 86_400_000)
-      .default(300_000)
-      .describe('A pool not called for so long shrinks to its minimum, ms'),
-    POOL_MAX_AGE_MS: whole(100, 86_400_000)
-      .default(3_600_000)
-      .describe('A warm sandbox is replaced at this age, ms'),
-    MAX_SANDBOXES: whole(1, 100_000)
-      .default(50)
-      .describe('Most sandboxes over all pools, warm and running together'),
-    BOOT_CONCURRENCY: whole(1, 100).default(4).describe('Sandboxes that boot at once'),
-    BOOT_TIMEOUT_MS: whole(100, 600_000)
-      .default(30_000)
-      .describe('A sandbox that is not ready by then has failed, ms'),
-    SHUTDOWN_GRACE_MS: whole(0, 600_000)
-      .default(10_000)
-      .describe('How long running invocations may go on after SIGTERM, ms'),
+  MAX_CONCURRENT_EXECUTIONS: whole(1, 10_000).default(10).describe('Invocations that run at once'),
+  MAX_QUEUED_EXECUTIONS: whole(0, 100_000)
+    .default(1_000)
+    .describe('Invocations that may wait for their turn'),
+  QUEUE_TIMEOUT_MS: whole(1, 600_000).default(10_000).describe('Longest wait for a turn and a sandbox, ms'),
+  POOL_MIN: whole(0, 1_000)
+    .default(1)
+    .describe('Sandboxes per runtime that are warm even when nothing is called'),
+  POOL_TARGET: whole(0, 1_000).default(3).describe('Warm sandboxes to keep ready while a runtime is in use'),
+  POOL_MAX: whole(1, 10_000).default(20).describe('Most sandboxes per pool, warm and running together'),
+  POOL_IDLE_MS: whole(100, 86_400_000)
+    .default(300_000)
+    .describe('A pool not called for so long shrinks to its minimum, ms'),
+  POOL_MAX_AGE_MS: whole(100, 86_400_000)
+    .default(3_600_000)
+    .describe('A warm sandbox is replaced at this age, ms'),
+  MAX_SANDBOXES: whole(1, 100_000)
+    .default(50)
+    .describe('Most sandboxes over all pools, warm and running together'),
+  BOOT_CONCURRENCY: whole(1, 100).default(4).describe('Sandboxes that boot at once'),
+  BOOT_TIMEOUT_MS: whole(100, 600_000)
+    .default(30_000)
+    .describe('A sandbox that is not ready by then has failed, ms'),
+  SHUTDOWN_GRACE_MS: whole(0, 600_000)
+    .default(10_000)
+    .describe('How long running invocations may go on after SIGTERM, ms'),
 
-    DEFAULT_TIMEOUT_MS: whole(1, 900_000).default(30_000).describe('Timeout of an event that names none, ms'),
-    DEFAULT_MEMORY_MB: whole(32, 65_536).default(512).describe('Memory of an event that names none, MiB'),
-    DEFAULT_CPUS: z.coerce
-      .number()
-      .min(0.05)
-      .max(64)
-      .default(0.5)
-      .describe('CPUs of an event that names none'),
-    MAX_PIDS: whole(8, 32_768).default(128).describe('Processes and threads in a sandbox'),
-    TMP_BYTES: whole(1_048_576, 10_737_418_240)
-      .default(104_857_600)
-      .describe('Size of /tmp in a sandbox, bytes'),
-    RUN_BYTES: whole(1_048_576, 10_737_418_240)
-      .default(10_485_760)
-      .describe('Size of /run in a sandbox, bytes'),
-    MAX_BODY_BYTES: whole(1, 33_554_432).default(6_291_456).describe('Largest request body, bytes'),
-    MAX_RESPONSE_BYTES: whole(1, 33_554_432)
-      .default(6_291_456)
-      .describe('Largest response that is returned whole, bytes'),
-    MAX_STREAM_BYTES: whole(1, 1_099_511_627_776)
-      .default(104_857_600)
-      .describe('Largest streamed response, bytes'),
-    MAX_LOG_BYTES: whole(0, 16_777_216).default(262_144).describe('Log that is kept of an invocation, bytes'),
+  DEFAULT_TIMEOUT_MS: whole(1, 900_000).default(30_000).describe('Timeout of an event that names none, ms'),
+  DEFAULT_MEMORY_MB: whole(32, 65_536).default(512).describe('Memory of an event that names none, MiB'),
+  DEFAULT_CPUS: z.coerce.number().min(0.05).max(64).default(0.5).describe('CPUs of an event that names none'),
+  MAX_PIDS: whole(8, 32_768).default(128).describe('Processes and threads in a sandbox'),
+  TMP_BYTES: whole(1_048_576, 10_737_418_240)
+    .default(104_857_600)
+    .describe('Size of /tmp in a sandbox, bytes'),
+  RUN_BYTES: whole(1_048_576, 10_737_418_240)
+    .default(10_485_760)
+    .describe('Size of /run in a sandbox, bytes'),
+  MAX_BODY_BYTES: whole(1, 33_554_432).default(6_291_456).describe('Largest request body, bytes'),
+  MAX_RESPONSE_BYTES: whole(1, 33_554_432)
+    .default(6_291_456)
+    .describe('Largest response that is returned whole, bytes'),
+  MAX_STREAM_BYTES: whole(1, 1_099_511_627_776)
+    .default(104_857_600)
+    .describe('Largest streamed response, bytes'),
+  MAX_LOG_BYTES: whole(0, 16_777_216).default(262_144).describe('Log that is kept of an invocation, bytes'),
 
-    METRICS_TOKEN: z
-      .string()
-      .min(16)
-      .optional()
-      .describe('Bearer token that `/metrics` then demands, at least 16 characters'),
-    METRICS_EVENT_LABEL: flag
-      .default(false)
-      .describe('Count invocations by the name of the event too; needs METRICS_TOKEN'),
-    OTEL_EXPORTER_OTLP_ENDPOINT: optionalUrl.describe(
-      'OpenTelemetry collector (OTLP over HTTP, as JSON) that traces go to; its other OTEL_ variables hold too',
+  METRICS_TOKEN: z
+    .string()
+    .min(16)
+    .optional()
+    .describe('Bearer token that `/metrics` then demands, at least 16 characters'),
+  METRICS_EVENT_LABEL: flag
+    .default(false)
+    .describe('Count invocations by the name of the event too; needs METRICS_TOKEN'),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optionalUrl.describe(
+    'OpenTelemetry collector (OTLP over HTTP, as JSON) that traces go to; its other OTEL_ variables hold too',
+  ),
+  OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optionalUrl.describe(
+    'The same for traces alone, with its path: /v1/traces is not added',
+  ),
+  OTEL_EXPORTER_OTLP_PROTOCOL: z
+    .literal('http/json', 'must be http/json, which every collector takes where it takes http/protobuf')
+    .default('http/json')
+    .describe('How traces travel; there is no other way than this'),
+  OTEL_SERVICE_NAME: z.string().min(1).optional().describe('The name of this gateway in traces'),
+  OTEL_TRACES_SAMPLER: z
+    .enum(SAMPLERS)
+    .default('parentbased_always_on')
+    .describe('Which invocations are traced'),
+  OTEL_TRACES_SAMPLER_ARG: z.coerce
+    .number()
+    .min(0)
+    .max(1)
+    .default(1)
+    .describe('The share of them, for the samplers with `traceidratio`'),
+  OTEL_SDK_DISABLED: flag.default(false).describe('Send no traces, whatever else is set'),
+
+  JWT_SECRET: z
+    .string()
+    .optional()
+    .describe('HS256 key, at least 32 bytes; made at first start when no JWT setting is given'),
+  JWT_JWKS_URL: optionalUrl.describe('Key set for RS256, ES256 and EdDSA tokens, instead of JWT_SECRET'),
+  JWT_ISSUER: z.string().min(1).optional().describe('Required `iss` of tokens'),
+  JWT_AUDIENCE: z.string().min(1).optional().describe('Required `aud` of tokens'),
+  SECRETS_KEY: z
+    .string()
+    .optional()
+    .describe(
+      "Key that encrypts events' secrets: 32 bytes as base64 or hex; made at first start when not given",
     ),
-    OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: optionalUrl.describe(
-      'The same for traces alone, with its path: /v1/traces is not added',
-    ),
-    OTEL_EXPORTER_OTLP_PROTOCOL: z
-      .literal('http/json', 'must be http/json, which every collector takes where it takes http/protobuf')
-      .default('http/json')
-      .describe('How traces travel; there is no other way than this'),
-    OTEL_SERVICE_NAME: z.string().min(1).optional().describe('The name of this gateway in traces'),
-    OTEL_TRACES_SAMPLER: z
-      .enum(SAMPLERS)
-      .default('parentbased_always_on')
-      .describe('Which invocations are traced'),
-    OTEL_TRACES_SAMPLER_ARG: z.coerce
-      .number()
-      .min(0)
-      .max(1)
-      .default(1)
-      .describe('The share of them, for the samplers with `traceidratio`'),
-    OTEL_SDK_DISABLED: flag.default(false).describe('Send no traces, whatever else is set'),
-
-    JWT_SECRET: z
-      .string()
-      .optional()
-      .describe('HS256 key, at least 32 bytes; made at first start when no JWT setting is given'),
-    JWT_JWKS_URL: optionalUrl.describe('Key set for RS256, ES256 and EdDSA tokens, instead of JWT_SECRET'),
-    JWT_ISSUER: z.string().min(1).optional().describe('Required `iss` of tokens'),
-    JWT_AUDIENCE: z.string().min(1).optional().describe('Required `aud` of tokens'),
-    SECRETS_KEY: z
-      .string()
-      .optional()
-      .describe(
-        "Key that encrypts events' secrets: 32 bytes as base64 or hex; made at first start when not given",
-      ),
-  })
-  .superRefine((env, context) => {
-    const fault = (name: string, message: string) =>
-      context.addIssue({ code: 'custom', path: [name], message });
-    if (env.JWT_SECRET !== undefined && Buffer.byteLength(env.JWT_SECRET) < JWT_SECRET_MIN_BYTES) {
-      fault(
-        'JWT_SECRET',
-        `must be at least ${JWT_SECRET_MIN_BYTES} bytes; make one with: openssl rand -base64 32`,
-      );
-    }
-    if (env.JWT_SECRET !== undefined && env.JWT_JWKS_URL !== undefined) {
-      fault(
-        'JWT_JWKS_URL',
-        'set JWT_SECRET or JWT_JWKS_URL, not both: one gateway trusts one issuer of tokens',
-      );
-    }
-    if (env.SECRETS_KEY !== undefined && decodeKey(env.SECRETS_KEY) === undefined) {
-      fault('SECRETS_KEY', 'must be 32 bytes as base64 or hex; make one with: openssl rand -base64 32');
-    }
-    if (env.METRICS_EVENT_LABEL && env.METRICS_TOKEN === undefined) {
-      fault(
-        'METRICS_EVENT_LABEL',
-        'names of events are not for everybody: set METRICS_TOKEN; make one with: openssl rand -hex 24',
-      );
-    }
-    if (env.POOL_MIN > env.POOL_TARGET)
-      fault('POOL_MIN', `must not be more than POOL_TARGET (${env.POOL_TARGET})`);
-    if (env.POOL_TARGET > env.POOL_MAX)
-      fault('POOL_TARGET', `must not be more than POOL_MAX (${env.POOL_MAX})`);
-  });
+});
 
 /** The gateway's configuration: every setting, checked and with its default. */
 export type Config = z.output<typeof settings>;
+
+interface ConfigFault {
+  name: string;
+  message: string;
+}
+
+/** Faults beyond the type of one setting. A setting that has a fault of its own is left out of what is looked at. */
+function faultsAmong(env: Partial<Config>): ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  const fault = (name: keyof Config, message: string) => faults.push({ name, message });
+  if (env.JWT_SECRET !== undefined && Buffer.byteLength(env.JWT_SECRET) < JWT_SECRET_MIN_BYTES) {
+    fault(
+      'JWT_SECRET',
+      `must be at least ${JWT_SECRET_MIN_BYTES} bytes; make one with: openssl rand -base64 32`,
+    );
+  }
+  if (env.JWT_SECRET !== undefined && env.JWT_JWKS_URL !== undefined) {
+    fault(
+      'JWT_JWKS_URL',
+      'set JWT_SECRET or JWT_JWKS_URL, not both: one gateway trusts one issuer of tokens',
+    );
+  }
+  if (env.SECRETS_KEY !== undefined && decodeKey(env.SECRETS_KEY) === undefined) {
+    fault('SECRETS_KEY', 'must be 32 bytes as base64 or hex; make one with: openssl rand -base64 32');
+  }
+  if (env.METRICS_EVENT_LABEL && env.METRICS_TOKEN === undefined) {
+    fault(
+      'METRICS_EVENT_LABEL',
+      'names of events are not for everybody: set METRICS_TOKEN; make one with: openssl rand -hex 24',
+    );
+  }
+  if (env.POOL_MIN! > env.POOL_TARGET!)
+    fault('POOL_MIN', `must not be more than POOL_TARGET (${env.POOL_TARGET})`);
+  if (env.POOL_TARGET! > env.POOL_MAX!)
+    fault('POOL_TARGET', `must not be more than POOL_MAX (${env.POOL_MAX})`);
+  return faults;
+}
 
 /** The configuration is not usable; the message has a line for every fault, by variable name. */
 export class ConfigError extends Error {
@@ -196,9 +196,19 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   const given = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   );
-  const parsed = settings.safeParse(given);
-  if (parsed.success) return parsed.data;
-  const lines = parsed.error.issues.map((issue) => `  ${issue.path.join('.')}: ${issue.message}`);
+  const parsed = Object.entries(settings.shape).map(([name, schema]) => ({
+    name,
+    ...schema.safeParse(given[name]),
+  }));
+  const config = Object.fromEntries(
+    parsed.flatMap(({ name, data }) => (data === undefined ? [] : [[name, data]])),
+  );
+  const faults = parsed.flatMap(({ name, error }) =>
+    (error?.issues ?? []).map(({ message }): ConfigFault => ({ name, message })),
+  );
+  faults.push(...faultsAmong(config));
+  if (faults.length === 0) return config as Config;
+  const lines = faults.map(({ name, message }) => `  ${name}: ${message}`);
   throw new ConfigError(
     `The configuration has ${lines.length === 1 ? 'a fault' : 'faults'}:\n${lines.join('\n')}`,
   );

@@ -7,6 +7,7 @@ import { configOfShell } from './config.ts';
 import { deployDemo } from './demo.ts';
 
 const DEMO_TOKEN_TTL_SECONDS = 86_400;
+const PARENT_POLL_MS = 200;
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -22,20 +23,36 @@ async function serve({ demo }: { demo?: boolean }): Promise<void> {
   // Before anything is built, so that a signal during a long first start does not leave half of it behind.
   const stop = new AbortController();
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
+  const stopFor = (reason: string) => {
+    log.info({ reason }, 'stopping');
+    if (demo) say('stopping');
+    stop.abort(new Error(`${reason} came before the gateway served`));
+  };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
       // Whoever asks twice does not want to wait for running calls.
       if (stop.signal.aborted) process.exit(128 + constants.signals[signal]);
-      log.info({ signal }, 'stopping');
-      if (demo) say('stopping');
-      stop.abort(new Error(`${signal} came before the gateway served`));
+      stopFor(signal);
     });
+  }
+  if (process.env.npm_lifecycle_event !== undefined) {
+    watchParent(() => stop.signal.aborted || stopFor('the end of npm'));
   }
   const gateway = await start({ config, log, onProgress: say, signal: stop.signal });
   log.info({ url: gateway.url, isolation: gateway.isolation }, 'serving');
   if (demo) await Promise.race([introduce(gateway, config), stopped]);
   await stopped;
   await gateway.close();
+}
+
+/** npm hands SIGTERM on to the shell that it runs a script with, and no shell hands it on to its command. */
+function watchParent(onGone: () => void): void {
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    onGone();
+  }, PARENT_POLL_MS).unref();
 }
 
 async function start(options: GatewayOptions & { signal: AbortSignal }): Promise<Gateway> {

@@ -59,6 +59,10 @@ export class Process implements AsyncDisposable {
     });
     // Whoever ends before it has read its input breaks the pipe.
     this.child.stdin!.on('error', () => {});
+    // A test that runs out of time never comes to its own end.
+    const kill = () => this.child.kill('SIGKILL');
+    process.once('exit', kill);
+    this.child.once('close', () => process.off('exit', kill));
     this.ended = once(this.child, 'close').then(([code]) => ({
       code: code as number | null,
       stdout: this.stdout,

@@ -1,0 +1,117 @@
+import { describe, expect, test } from 'vitest';
+import { ConfigError, decodeKey, parseConfig } from '../src/config.ts';
+
+function faultsOf(env: Record<string, string>): string[] {
+  try {
+    parseConfig(env);
+    return [];
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.message.split('\n').slice(1);
+  }
+}
+
+const KEY_HEX = 'ab'.repeat(32);
+const KEY_BASE64 = Buffer.from(KEY_HEX, 'hex').toString('base64');
+
+describe('parseConfig', () => {
+  test('an empty environment is a whole configuration', () => {
+    expect(parseConfig({})).toMatchObject({
+      HOST: '127.0.0.1',
+      PORT: 8787,
+      DATA_DIR: './data',
+      ISOLATION_MODE: 'auto',
+      RESOURCE_LIMITS_ENABLED: true,
+      MAX_CONCURRENT_EXECUTIONS: 10,
+      DEFAULT_MEMORY_MB: 512,
+      DEFAULT_CPUS: 0.5,
+      TMP_BYTES: 100 * 2 ** 20,
+      RUN_BYTES: 10 * 2 ** 20,
+    });
+  });
+
+  test('an empty variable counts as not set, and what is not ours is ignored', () => {
+    const env = { PORT: '', JWT_SECRET: '', ISOLATION_MODE: '', HOME: '/root', PATH: undefined };
+    expect(parseConfig(env)).toEqual(parseConfig({}));
+  });
+
+  test.each([
+    ['PORT', '0', 0],
+    ['PORT', '65535', 65_535],
+    ['DEFAULT_CPUS', '0.05', 0.05],
+    ['RESOURCE_LIMITS_ENABLED', 'false', false],
+    ['RESOURCE_LIMITS_ENABLED', '0', false],
+    ['RESOURCE_LIMITS_ENABLED', 'on', true],
+    ['ISOLATION_MODE', 'bubblewrap', 'bubblewrap'],
+    ['PUBLIC_URL', 'https://functions.example/base', 'https://functions.example/base'],
+    ['MAX_QUEUED_EXECUTIONS', '0', 0],
+    ['SHUTDOWN_GRACE_MS', '0', 0],
+    ['JWT_SECRET', 'é'.repeat(16), 'é'.repeat(16)],
+    ['SECRETS_KEY', KEY_HEX, KEY_HEX],
+    ['SECRETS_KEY', KEY_BASE64, KEY_BASE64],
+  ])('%s=%s is read as %j', (name, text, value) => {
+    expect(parseConfig({ [name]: text })).toHaveProperty(name, value);
+  });
+
+  test.each([
+    ['PORT', '65536'],
+    ['PORT', '-1'],
+    ['PORT', '80.5'],
+    ['PORT', 'http'],
+    ['DEFAULT_MEMORY_MB', '31'],
+    ['DEFAULT_CPUS', '0.01'],
+    ['DEFAULT_CPUS', 'NaN'],
+    ['RESOURCE_LIMITS_ENABLED', 'maybe'],
+    ['ISOLATION_MODE', 'none'],
+    ['LOG_LEVEL', 'loud'],
+    ['PUBLIC_URL', 'functions.example'],
+    ['PUBLIC_URL', 'ftp://functions.example'],
+    ['JWT_JWKS_URL', 'file:///etc/keys'],
+    ['JWT_SECRET', 'a'.repeat(31)],
+    ['SECRETS_KEY', 'ab'.repeat(31)],
+    ['SECRETS_KEY', 'not a key'],
+  ])('%s=%s is the one fault, by its name', (name, text) => {
+    expect(faultsOf({ [name]: text })).toEqual([expect.stringMatching(new RegExp(`^ {2}${name}: \\S`))]);
+  });
+
+  test.each([
+    [{ JWT_SECRET: 'a'.repeat(32), JWT_JWKS_URL: 'https://a.example' }, 'JWT_JWKS_URL', 'not both'],
+    [{ POOL_MIN: '4', POOL_TARGET: '3' }, 'POOL_MIN', 'POOL_TARGET (3)'],
+    [{ POOL_TARGET: '30', POOL_MAX: '20' }, 'POOL_TARGET', 'POOL_MAX (20)'],
+  ])('%j contradict each other', (env, name, message) => {
+    expect(faultsOf(env)).toEqual([expect.stringContaining(`  ${name}: `)]);
+    expect(faultsOf(env)[0]).toContain(message);
+  });
+
+  test('every fault is named at once, those between variables too', () => {
+    const faults = faultsOf({ PORT: 'x', LOG_LEVEL: 'loud', JWT_SECRET: 'short', POOL_MIN: '9' });
+    expect(faults.map((line) => line.trim().split(':')[0])).toEqual([
+      'PORT',
+      'LOG_LEVEL',
+      'JWT_SECRET',
+      'POOL_MIN',
+    ]);
+  });
+
+  test('no message has a secret in it', () => {
+    const faults = faultsOf({ JWT_SECRET: 'hunter2', SECRETS_KEY: 'hunter3' });
+    expect(faults).toHaveLength(2);
+    expect(faults.join()).not.toContain('hunter');
+  });
+});
+
+describe('decodeKey', () => {
+  test('takes 32 bytes as hex, base64 and base64url', () => {
+    const bytes = Buffer.from(KEY_HEX, 'hex');
+    for (const text of [KEY_HEX, KEY_HEX.toUpperCase(), KEY_BASE64, bytes.toString('base64url')]) {
+      expect(decodeKey(text)).toEqual(bytes);
+    }
+  });
+
+  test.each(['', KEY_HEX.slice(2), `${KEY_BASE64}=`, `${KEY_BASE64.slice(0, 20)} ${KEY_BASE64.slice(21)}`])(
+    'refuses %j',
+    (text) => {
+      expect(decodeKey(text)).toBeUndefined();
+    },
+  );
+});
