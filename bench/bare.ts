@@ -1,0 +1,138 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import type { Duplex } from 'node:stream';
+import type Docker from 'dockerode';
+import type { Runtime } from '../src/core/event.ts';
+import { bubblewrapArgs, type HostFiles } from '../src/sandbox/bubblewrap-args.ts';
+import { containerOptions } from '../src/sandbox/hardening.ts';
+import { specOf, TRIVIAL } from './functions.ts';
+
+/**
+ * The floor: the least code that boots the same sandbox, hands the same call to the same agent and removes it. It has no pool,
+ * no checks and none of the gateway's own parts but the arguments that make the sandbox the same.
+ */
+export interface Bare {
+  /** Boots a sandbox until its agent has answered. */
+  boot(runtime: Runtime): Promise<BareSandbox>;
+}
+
+export interface BareSandbox {
+  /** Hands the trivial function over and waits for its END. */
+  call(): Promise<void>;
+  destroy(): Promise<void>;
+}
+
+export function bareDocker(docker: Docker, imageOf: (runtime: Runtime) => string, instanceId: string): Bare {
+  return {
+    async boot(runtime) {
+      const options = containerOptions({
+        image: imageOf(runtime),
+        name: `cronium-bench-${Math.random().toString(16).slice(2)}`,
+        spec: specOf(runtime),
+        instanceId,
+        limitsEnabled: true,
+        engineCpus: 64,
+      });
+      const container = await docker.createContainer(options);
+      const attach = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
+      const socket = (await container.attach(attach)) as Duplex;
+      await container.start();
+      const talk = await greet(socket, unwrapAttach);
+      return {
+        call: () => talk(runtime),
+        async destroy() {
+          socket.destroy();
+          await container.remove({ force: true });
+        },
+      };
+    },
+  };
+}
+
+export function bareBubblewrap(files: HostFiles): Bare {
+  return {
+    async boot(runtime) {
+      const child = spawn('/usr/bin/bwrap', bubblewrapArgs(specOf(runtime), files, true), {
+        stdio: ['pipe', 'pipe', 'ignore'],
+        env: {},
+      });
+      const talk = await greet(
+        { write: (chunk) => child.stdin.write(chunk), on: (...args) => child.stdout.on(...args) },
+        (b) => b,
+      );
+      return {
+        call: () => talk(runtime),
+        async destroy() {
+          child.kill('SIGKILL');
+          if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+        },
+      };
+    },
+  };
+}
+
+interface Channel {
+  write(chunk: Buffer): unknown;
+  on(event: 'data', listener: (chunk: Buffer) => void): unknown;
+}
+
+const READY = 0x81;
+const END = 0x86;
+
+async function greet(
+  channel: Channel,
+  unwrap: (chunk: Buffer) => Buffer,
+): Promise<(runtime: Runtime) => Promise<void>> {
+  let awaited: { type: number; resolve: () => void } | undefined;
+  let buffered = Buffer.alloc(0);
+  channel.on('data', (chunk) => {
+    buffered = Buffer.concat([buffered, unwrap(chunk)]);
+    while (buffered.length >= 5 && buffered.length >= 5 + buffered.readUInt32BE(0)) {
+      const type = buffered.readUInt8(4);
+      buffered = buffered.subarray(5 + buffered.readUInt32BE(0));
+      if (type === awaited?.type) awaited.resolve();
+    }
+  });
+  const until = (type: number) => new Promise<void>((resolve) => (awaited = { type, resolve }));
+  const ready = until(READY);
+  channel.write(frame(0x01, { protocol: 1 }));
+  await ready;
+  return (runtime) => {
+    const ended = until(END);
+    channel.write(
+      frame(0x02, {
+        runtime,
+        invocationId: 'bench',
+        functionName: 'bench',
+        functionVersion: '1',
+        memoryMb: 512,
+        deadlineMs: Date.now() + 60_000,
+        handler: 'handler',
+        code: TRIVIAL[runtime],
+        env: {},
+        event: { version: '2.0', rawPath: '/', isBase64Encoded: false },
+        limits: { logBytes: 262_144, responseBytes: 6_291_456, streamBytes: 104_857_600 },
+      }),
+    );
+    return ended;
+  };
+}
+
+function frame(type: number, value: unknown): Buffer {
+  const payload = Buffer.from(JSON.stringify(value));
+  const header = Buffer.alloc(5);
+  header.writeUInt32BE(payload.length);
+  header.writeUInt8(type, 4);
+  return Buffer.concat([header, payload]);
+}
+
+/** Takes the engine's 8-byte headers off; answers this small always come with their header in one piece. */
+function unwrapAttach(chunk: Buffer): Buffer {
+  const parts: Buffer[] = [];
+  for (let at = 0; at + 8 <= chunk.length; ) {
+    const length = chunk.readUInt32BE(at + 4);
+    if (chunk.readUInt8(at) === 1) parts.push(chunk.subarray(at + 8, at + 8 + length));
+    at += 8 + length;
+  }
+  return Buffer.concat(parts);
+}

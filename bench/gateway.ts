@@ -1,0 +1,125 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, get } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { RUNTIMES, type Runtime } from '../src/core/event.ts';
+import { signToken } from '../src/http/tokens.ts';
+import { TRIVIAL } from './functions.ts';
+import { pause } from './stats.ts';
+
+const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const SECRET = 'a secret for a gateway that lives as long as a benchmark';
+
+export interface Answer {
+  ms: number;
+  status: number;
+  start: string | undefined;
+}
+
+/** A gateway in a process of its own, as users run it, and a client of it. */
+export class BenchGateway {
+  /** From the start of the process until `/readyz` said yes, ms. */
+  readonly readyMs: number;
+  readonly #child: ChildProcess;
+  readonly #url: string;
+  readonly #dataDir: string;
+  readonly #token: string;
+  readonly #agent = new Agent({ keepAlive: true });
+
+  private constructor(child: ChildProcess, url: string, dataDir: string, token: string, readyMs: number) {
+    this.#child = child;
+    this.#url = url;
+    this.#dataDir = dataDir;
+    this.#token = token;
+    this.readyMs = readyMs;
+  }
+
+  /** @param settings variables beside those that this sets */
+  static async start(isolation: string, settings: Record<string, string>): Promise<BenchGateway> {
+    const dataDir = await mkdtemp(join(tmpdir(), 'cronium-bench-'));
+    const port = 20_000 + Math.floor(Math.random() * 20_000);
+    const env = {
+      ...process.env,
+      ISOLATION_MODE: isolation,
+      PORT: String(port),
+      DATA_DIR: dataDir,
+      JWT_SECRET: SECRET,
+      LOG_LEVEL: 'error',
+      ...settings,
+    };
+    const beganAt = performance.now();
+    const child = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const url = `http://127.0.0.1:${port}`;
+    while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
+      if (child.exitCode !== null) throw new Error('the gateway did not start');
+      await pause(5);
+    }
+    const readyMs = performance.now() - beganAt;
+    const scope = 'events:read events:write events:invoke bench';
+    const token = await signToken({ sub: 'bench', scope, ttlSeconds: 7_200 }, SECRET);
+    const gateway = new BenchGateway(child, url, dataDir, token, readyMs);
+    for (const runtime of RUNTIMES) await gateway.#deploy(runtime);
+    return gateway;
+  }
+
+  call(runtime: Runtime, cold = false): Promise<Answer> {
+    const headers: Record<string, string> = { authorization: `Bearer ${this.#token}` };
+    if (cold) headers['x-cronium-start'] = 'cold';
+    return new Promise((resolve, reject) => {
+      const beganAt = performance.now();
+      const request = get(`${this.#url}/e/bench-${runtime}`, { agent: this.#agent, headers }, (response) => {
+        response.resume();
+        response.on('end', () => {
+          const start = response.headers['x-cronium-start'];
+          resolve({
+            ms: performance.now() - beganAt,
+            status: response.statusCode!,
+            start: start as string | undefined,
+          });
+        });
+      });
+      request.on('error', reject);
+    });
+  }
+
+  /** Resolves when the pool of this runtime has as many warm sandboxes as it wants. */
+  async settled(runtime: Runtime): Promise<void> {
+    while (true) {
+      const pools = await this.#json<{ items: { runtime: string; ready: number; target: number }[] }>(
+        '/v1/pools',
+      );
+      const pool = pools.items.find((candidate) => candidate.runtime === runtime);
+      if (pool !== undefined && pool.ready >= pool.target) return;
+      await pause(20);
+    }
+  }
+
+  /** Resident memory of the gateway's process, MiB. */
+  memoryMb(): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, 'utf8');
+    return Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1_024;
+  }
+
+  async stop(): Promise<void> {
+    this.#agent.destroy();
+    this.#child.kill('SIGTERM');
+    if (this.#child.exitCode === null) await once(this.#child, 'exit');
+    await rm(this.#dataDir, { recursive: true, force: true });
+  }
+
+  async #deploy(runtime: Runtime): Promise<void> {
+    const event = { name: `bench-${runtime}`, runtime, code: TRIVIAL[runtime] };
+    await this.#json('/v1/events', { method: 'POST', body: JSON.stringify(event) });
+  }
+
+  async #json<T>(path: string, init: RequestInit = {}): Promise<T> {
+    const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' };
+    const response = await fetch(`${this.#url}${path}`, { ...init, headers });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+}

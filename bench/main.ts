@@ -1,0 +1,93 @@
+import { randomBytes } from 'node:crypto';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { dirname } from 'node:path';
+import { parseArgs } from 'node:util';
+import Docker from 'dockerode';
+import { configOfShell } from '../src/cli/config.ts';
+import { RUNTIMES, type Runtime } from '../src/core/event.ts';
+import { messageOf } from '../src/errors.ts';
+import { detectOptions } from '../src/main.ts';
+import { Stage } from '../src/sandbox/bubblewrap-stage.ts';
+import { DockerLauncher } from '../src/sandbox/docker.ts';
+import { Images } from '../src/sandbox/images.ts';
+import { bareBubblewrap, bareDocker } from './bare.ts';
+import { dockerExec, dockerRun } from './baselines.ts';
+import { chart } from './chart.ts';
+import { type BackendResult, measureBackend, type Size } from './measure.ts';
+import { goals, goalTable, loadTable, table } from './report.ts';
+
+const SIZES: Readonly<Record<string, Size>> = {
+  quick: { calls: 40, sustainedMs: 2_000, clients: [1, 4] },
+  full: { calls: 200, sustainedMs: 8_000, clients: [1, 2, 4, 8, 32] },
+};
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    isolation: { type: 'string', multiple: true, default: ['docker', 'bubblewrap'] },
+    json: { type: 'string', default: 'bench/results/latest.json' },
+    svg: { type: 'string', default: 'bench/results/latest.svg' },
+  },
+});
+
+const size = SIZES[values.quick ? 'quick' : 'full']!;
+const say = (line: string) => process.stderr.write(`bench: ${line}\n`);
+const own = {
+  instanceId: randomBytes(6).toString('hex'),
+  onProgress: say,
+  onEngineError: (error: unknown) => say(messageOf(error)),
+};
+const options = detectOptions(configOfShell(), own);
+const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node.js ${process.version}`;
+
+const results: BackendResult[] = [];
+for (const isolation of values.isolation) {
+  try {
+    results.push(await (isolation === 'docker' ? measureDocker() : measureBubblewrap()));
+  } catch (error) {
+    say(`${isolation} is left out: ${messageOf(error)}`);
+  }
+}
+
+const found = goals(results);
+process.stdout.write(`${machine}\n\n${table(results)}\n\n${loadTable(results)}\n\n${goalTable(found)}\n`);
+for (const path of [values.json, values.svg]) await mkdir(dirname(path), { recursive: true });
+await writeFile(values.json, `${JSON.stringify({ machine, size, results, goals: found }, null, 2)}\n`);
+await writeFile(values.svg, chart(results, machine));
+say(`written: ${values.json}, ${values.svg}`);
+if (results.length === 0) process.exitCode = 1;
+
+async function measureDocker(): Promise<BackendResult> {
+  const launcher = await DockerLauncher.connect(options.docker);
+  await launcher.prepare(RUNTIMES);
+  const docker = new Docker();
+  const images = new Images(docker, options.docker);
+  const tags = new Map<Runtime, string>();
+  for (const runtime of RUNTIMES) tags.set(runtime, await images.ensure(runtime));
+  const imageOf = (runtime: Runtime) => tags.get(runtime)!;
+  const few = Math.max(10, Math.ceil(size.calls / 8));
+  try {
+    return await measureBackend(
+      'docker',
+      bareDocker(docker, imageOf, own.instanceId),
+      size,
+      async (runtime) => ({
+        dockerRun: await dockerRun(imageOf(runtime), runtime, few),
+        dockerExec: await dockerExec(docker, imageOf(runtime), runtime, few * 2),
+      }),
+      say,
+    );
+  } finally {
+    await launcher.close();
+  }
+}
+
+async function measureBubblewrap(): Promise<BackendResult> {
+  const stage = await Stage.create(options.bubblewrap);
+  try {
+    return await measureBackend('bubblewrap', bareBubblewrap(stage.files), size, async () => ({}), say);
+  } finally {
+    await stage.remove();
+  }
+}
