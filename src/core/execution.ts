@@ -1,10 +1,12 @@
 import { GatewayError, messageOf } from '../errors.ts';
+import { callOf } from './call.ts';
 import type { InvokeRequest, InvokeResponse, InvokerDeps } from './invoker.ts';
 import { LogBuffer, redact } from './logs.ts';
 import type { Taken } from './pool.ts';
+import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
 import { responseOf } from './response.ts';
 import { ResponseStream } from './response-stream.ts';
-import type { Call, CallObserver, Outcome, ResponseHead, SandboxSpec } from './sandbox.ts';
+import type { CallObserver, FunctionFailure, Outcome, ResponseHead, SandboxSpec } from './sandbox.ts';
 import type { Invocation, InvocationStatus, Phases } from './store.ts';
 
 const ANSWER_LEAVES_MS = 2;
@@ -25,6 +27,8 @@ export class Execution {
   #phaseBeganAt: number;
   #taken: Taken | undefined;
   #stream: ResponseStream | undefined;
+  /** In raw mode, instead of a stream. */
+  readonly #raw: RawBody | undefined;
   #statusCode: number | null = null;
 
   constructor(request: InvokeRequest, spec: SandboxSpec, deps: InvokerDeps) {
@@ -32,6 +36,8 @@ export class Execution {
     this.#spec = spec;
     this.#deps = deps;
     this.#logs = new LogBuffer(deps.options.callLimits.logBytes);
+    if (request.mode === 'raw')
+      this.#raw = new RawBody(deps.options.callLimits.responseBytes, (error) => this.#abort.abort(error));
     this.#phaseBeganAt = deps.clock.now();
     const finished = Promise.withResolvers<void>();
     this.finished = finished.promise;
@@ -122,44 +128,22 @@ export class Execution {
     );
     const signal = AbortSignal.any([late.signal, this.#abort.signal]);
     try {
-      return await this.#taken!.sandbox.run(this.#call(), this.#observer(), signal);
+      return await this.#taken!.sandbox.run(
+        callOf(this.#request, this.#deps.options.callLimits),
+        this.#observer(),
+        signal,
+      );
     } finally {
       cancel();
       this.#endPhase('exec');
     }
   }
 
-  #call(): Call {
-    const { id, event, payload, traceparent } = this.#request;
-    const { current, name } = event;
-    return {
-      invocationId: id,
-      functionName: name,
-      functionVersion: current.version,
-      memoryMb: current.limits.memoryMb,
-      deadlineMs: Date.now() + current.limits.timeoutMs,
-      code: current.code,
-      env: {
-        ...current.env,
-        ...current.secrets,
-        CRONIUM_EVENT_ID: event.id,
-        CRONIUM_USER_ID: this.#request.caller.userId ?? '',
-        CRONIUM_EXECUTION_ID: id,
-        _HANDLER: 'handler',
-        AWS_LAMBDA_FUNCTION_NAME: name,
-        AWS_LAMBDA_FUNCTION_VERSION: String(current.version),
-        AWS_LAMBDA_FUNCTION_MEMORY_SIZE: String(current.limits.memoryMb),
-        ...(traceparent !== undefined && { _TRACEPARENT: traceparent }),
-      },
-      event: payload,
-      limits: this.#deps.options.callLimits,
-    };
-  }
-
   #observer(): CallObserver {
     return {
       injected: () => this.#endPhase('inject'),
       head: (head) => {
+        if (this.#raw !== undefined) return this.#raw.begin();
         this.#stream = new ResponseStream(() =>
           this.#abort.abort(
             new GatewayError('client_closed', 'The client did not want the rest of the response.'),
@@ -167,7 +151,7 @@ export class Execution {
         );
         this.#answer(head, this.#stream.readable);
       },
-      data: (chunk) => this.#stream?.write(chunk),
+      data: (chunk) => (this.#raw ?? this.#stream)?.write(chunk),
       log: (chunk) => this.#logs.append(chunk),
     };
   }
@@ -179,10 +163,12 @@ export class Execution {
       const { code } = outcome.failure;
       this.#fail(
         new GatewayError(code, failure.message, { invocationId: this.#request.id, timing: this.#phases }),
+        outcome.failure,
       );
       this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
     } else {
-      if (outcome.result === undefined) this.#stream?.end();
+      if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(outcome.result));
+      else if (outcome.result === undefined) this.#stream?.end();
       // Thrown when the value is no response; the call has then failed after all.
       else this.#answerWhole(outcome.result.value);
       this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
@@ -199,7 +185,7 @@ export class Execution {
     this.#answer(head, body);
   }
 
-  #answer(head: ResponseHead, body: InvokeResponse['body']): void {
+  #answer(head: ResponseHead, body: InvokeResponse['body'], failure: RawFailure | null = null): void {
     this.#statusCode = head.statusCode;
     const { sandbox, start } = this.#taken!;
     const phases = { ...this.#phases };
@@ -210,6 +196,7 @@ export class Execution {
       isolation: sandbox.isolation,
       phases,
       body,
+      ...(this.#raw !== undefined && { raw: { failure, ...this.#logged() } }),
     });
   }
 
@@ -237,7 +224,13 @@ export class Execution {
     };
   }
 
-  #fail(error: GatewayError): void {
+  /** @param own what the function said of it */
+  #fail(error: GatewayError, own?: FunctionFailure): void {
+    const failure = this.#raw && rawFailureOf(error, own, (text) => redact(text, this.#secrets));
+    if (failure !== undefined) {
+      this.#answer(this.#raw!.head, new Uint8Array(), failure);
+      return;
+    }
     this.#statusCode ??= error.status;
     this.#head.reject(error);
     this.#stream?.fail(error);
@@ -272,20 +265,29 @@ export class Execution {
       statusCode: this.#statusCode,
       exit,
       error,
-      logs: this.#logs.text(Object.values(event.current.secrets)),
-      logsTruncated: this.#logs.truncated || this.#droppedLog,
+      ...this.#logged(),
       createdAt: this.#createdAt,
       endedAt: null,
     };
   }
 
+  #logged(): Pick<Invocation, 'logs' | 'logsTruncated'> {
+    return {
+      logs: this.#logs.text(this.#secrets),
+      logsTruncated: this.#logs.truncated || this.#droppedLog,
+    };
+  }
+
+  get #secrets(): string[] {
+    return Object.values(this.#request.event.current.secrets);
+  }
+
   #redacted(error: { code: string; message: string; trace?: string }): NonNullable<Invocation['error']> {
-    const secrets = Object.values(this.#request.event.current.secrets);
     const { code, message, trace } = error;
     return {
       code,
-      message: redact(message, secrets),
-      ...(trace !== undefined && { trace: redact(trace, secrets) }),
+      message: redact(message, this.#secrets),
+      ...(trace !== undefined && { trace: redact(trace, this.#secrets) }),
     };
   }
 

@@ -5,6 +5,7 @@ import type { Event } from './event.ts';
 import { Execution } from './execution.ts';
 import type { Observer, Tracer } from './observer.ts';
 import type { Pools } from './pools.ts';
+import type { RawFailure } from './raw-answer.ts';
 import type { CallLimits, ResponseHead, SandboxSpec } from './sandbox.ts';
 import type { Invocation, Phases, StartKind } from './store.ts';
 
@@ -26,6 +27,11 @@ export interface InvokeRequest {
   traceparent?: string;
   /** Boot a sandbox for this call even when a warm one waits. */
   forceCold: boolean;
+  /**
+   * `raw` asks for the value itself, whole, as Lambda's own API gives it: a value is not taken for an HTTP response, and a
+   * function that fails is an answer and no error. `http` when not given.
+   */
+  mode?: 'http' | 'raw';
 }
 
 /** A function's answer, begun: the head is final, the body may still be on its way. */
@@ -37,6 +43,15 @@ export interface InvokeResponse extends ResponseHead {
   phases: Phases;
   /** Whole, or streamed; a stream that fails in the middle errors, and the connection must then be cut. */
   body: Uint8Array | ReadableStream<Uint8Array>;
+  /** Set in raw mode: how it ended. The body is then whole: the value as JSON, or the bytes that the function streamed. */
+  raw?: RawEnd;
+}
+
+/** For the event's owner only: it holds the function's own words, with its secrets masked. */
+export interface RawEnd {
+  failure: RawFailure | null;
+  logs: string;
+  logsTruncated: boolean;
 }
 
 /** Carries one invocation from admission to record. Rejects with a GatewayError that has the invocation's id. */

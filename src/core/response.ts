@@ -79,7 +79,8 @@ function bodyBytes(body: unknown, isBase64Encoded: boolean): Uint8Array {
   return jsonBytes(body);
 }
 
-function jsonBytes(value: unknown): Uint8Array {
+/** @throws GatewayError `invalid_response` */
+export function jsonBytes(value: unknown): Uint8Array {
   try {
     return Buffer.from(JSON.stringify(value ?? null));
   } catch (error) {
