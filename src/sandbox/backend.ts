@@ -2,6 +2,7 @@ import type {
   Call,
   CallObserver,
   CloseReason,
+  Exit,
   Outcome,
   Sandbox,
   SandboxBackend,
@@ -91,8 +92,8 @@ class AgentSandbox implements Sandbox {
     // Only a process that was killed, or a sandbox that vanished, can have hit the limit: other failures need no engine call.
     const { channel } = this.#launched;
     const vanished = channel.readableEnded || channel.destroyed;
-    const killed = outcome.exit?.signal === 'SIGKILL' || outcome.exit?.signal === 'SIGTERM' || vanished;
-    if (!killed || !(await this.#launched.ranOutOfMemory().catch(() => false))) return outcome;
+    if (!(vanished || wasKilled(outcome.exit)) || !(await this.#launched.ranOutOfMemory().catch(() => false)))
+      return outcome;
     const message = `The function used more than its ${Math.round(this.#spec.memoryBytes / 2 ** 20)} MiB of memory.`;
     return { ...outcome, failure: { ...outcome.failure, code: 'out_of_memory', message } };
   }
@@ -101,4 +102,11 @@ class AgentSandbox implements Sandbox {
     this.#destroyed = true;
     return this.#launched.kill();
   }
+}
+
+/** By a signal that a limit's enforcer sends; shells tell of a child that was by a status of 128 and its number. */
+function wasKilled(exit: Exit | null): boolean {
+  if (exit === null) return false;
+  const { code, signal } = exit;
+  return signal === 'SIGKILL' || signal === 'SIGTERM' || code === 128 + 9 || code === 128 + 15;
 }
