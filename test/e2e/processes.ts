@@ -79,8 +79,8 @@ export class Process implements AsyncDisposable {
   }
 
   /** Waits until the condition gives something. @throws Error with what was printed when it never does */
-  async until<T>(what: string, condition: () => T | undefined | false): Promise<T> {
-    for (const deadline = Date.now() + DEADLINE_MS; Date.now() < deadline; await sleep(POLL_MS)) {
+  async until<T>(what: string, condition: () => T | undefined | false, timeoutMs = DEADLINE_MS): Promise<T> {
+    for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await sleep(POLL_MS)) {
       const found = condition();
       if (found) return found;
       if (!this.running) break;
