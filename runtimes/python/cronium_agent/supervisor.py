@@ -319,7 +319,9 @@ class Supervisor:
             return None
         if self._plan["script"] and self._exit == {"code": 0, "signal": None}:
             return None
-        oom = self._exit["signal"] == "SIGKILL" and processes.oom_kills() > self._oom_kills
+        # A shell tells of a killed child by its own status.
+        killed = self._exit["signal"] == "SIGKILL" or self._exit["code"] == 128 + signal.SIGKILL
+        oom = killed and processes.oom_kills() > self._oom_kills
         return outcome.died(self._exit, oom, self._plan["script"], self._logs.last_line)
 
     def _answer_with_file(self, path):
