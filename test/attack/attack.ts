@@ -1,0 +1,44 @@
+import type { InvocationStatus } from '../../src/core/store.ts';
+import { type ErrorCode, STATUS_OF } from '../../src/errors.ts';
+
+/** What a call of hostile code may come to. */
+export interface Ending {
+  /** The HTTP status that the caller gets. */
+  status: number;
+  /** The code of the problem; of the record when the response was cut. */
+  code?: ErrorCode;
+  record: InvocationStatus;
+  /** The connection ends before the response does. */
+  cut?: true;
+  /** The whole body, where it is known. */
+  body?: string;
+}
+
+export interface Attack {
+  code: string;
+  endings: readonly Ending[];
+  timeoutMs?: number;
+  memoryMb?: number;
+  /** What the log in the record must match. */
+  log?: RegExp;
+  /** What the gateway still does instead: the test fails, and must be freed of this once it does not. */
+  knownFault?: string;
+}
+
+export function answers(body?: string): Ending {
+  return { status: 200, record: 'succeeded', ...(body !== undefined && { body }) };
+}
+
+export function fails(code: ErrorCode): Ending {
+  return { status: STATUS_OF[code], code, record: 'failed' };
+}
+
+export const timesOut: Ending = { status: 504, code: 'function_timeout', record: 'timed_out' };
+
+/** The response began, and the caller can see that it is not whole. */
+export function cut(code: ErrorCode): Ending {
+  return { status: 200, code, record: code === 'function_timeout' ? 'timed_out' : 'failed', cut: true };
+}
+
+/** A head that HTTP cannot carry is found only after the invocation has ended, and its record is not put right. */
+export const RECORDED_AS_SUCCEEDED = 'the record does not say that it failed';

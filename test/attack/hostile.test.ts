@@ -1,0 +1,116 @@
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Runtime } from '../../src/core/event.ts';
+import type { Engine } from '../engines.ts';
+import { onEngine } from '../on-engine.ts';
+import { eventuallyNone } from '../traces.ts';
+import type { Attack, Ending } from './attack.ts';
+import { type Answered, AttackedGateway, callUrl, type Recorded } from './gateway.ts';
+import { BASH_ATTACKS } from './snippets/bash.ts';
+import { NODEJS_ATTACKS } from './snippets/nodejs.ts';
+import { PYTHON_ATTACKS } from './snippets/python.ts';
+
+const ATTACKS: Readonly<Record<Runtime, Attacks>> = {
+  python: PYTHON_ATTACKS,
+  nodejs: NODEJS_ATTACKS,
+  bash: BASH_ATTACKS,
+};
+
+const GOOD: Readonly<Record<Runtime, string>> = {
+  python: 'def handler(event, context): return "good"',
+  nodejs: 'export const handler = () => "good";',
+  bash: 'cronium output \'"good"\'',
+};
+
+const SLEEPS: Readonly<Record<Runtime, string>> = {
+  python: 'import time\ntime.sleep(60)',
+  nodejs: 'await new Promise((resolve) => setTimeout(resolve, 60_000));',
+  bash: 'trap "" TERM HUP\nsleep 60 & wait',
+};
+
+await onEngine('docker', hostileSuite);
+await onEngine('bubblewrap', hostileSuite);
+
+function hostileSuite(engine: Engine): void {
+  let attacked: AttackedGateway;
+  const good: Partial<Record<Runtime, string>> = {};
+
+  beforeAll(async () => {
+    attacked = await AttackedGateway.start(engine);
+  });
+  afterAll(async () => {
+    expect(await attacked.close()).toEqual([]);
+  });
+
+  /** The gateway serves, keeps nothing of the call, and is itself what it was. */
+  async function expectUnharmed(runtime: Runtime = 'bash'): Promise<void> {
+    expect(await eventuallyNone(() => attacked.sandboxesLeft())).toEqual([]);
+    good[runtime] ??= await attacked.deploy(runtime, GOOD[runtime]);
+    expect(await callUrl(good[runtime])).toMatchObject({ status: 200, body: '"good"', cut: false });
+    expect(({} as Record<string, unknown>).polluted).toBeUndefined();
+  }
+
+  describe.each(Object.keys(ATTACKS) as Runtime[])('%s code that', (runtime) => {
+    test.each(sound(ATTACKS[runtime]))('%s', { timeout: 60_000 }, (_name, attack) => carryOut(attack));
+    test.fails.each(faulty(ATTACKS[runtime]))('%s (%s)', { timeout: 60_000 }, (_name, _fault, attack) =>
+      carryOut(attack),
+    );
+
+    async function carryOut(attack: Attack): Promise<void> {
+      const { code, endings, log, timeoutMs, memoryMb } = attack;
+      const limits = { ...(timeoutMs && { timeoutMs }), ...(memoryMb && { memoryMb }) };
+      const answered = await callUrl(await attacked.deploy(runtime, code, limits));
+      const record = await attacked.record(answered.invocationId);
+      expect(endings.map(text)).toContain(text(endingOf(answered, record, endings)));
+      if (log !== undefined) expect(record.logs).toMatch(log);
+      await expectUnharmed();
+    }
+
+    test('sleeps while its caller hangs up', { timeout: 60_000 }, async () => {
+      const url = await attacked.deploy(runtime, SLEEPS[runtime], { timeoutMs: 50_000 });
+      const caller = new AbortController();
+      const call = callUrl(url, caller.signal);
+      call.catch(() => {});
+      await expect.poll(() => attacked.sandboxesLeft(), { timeout: 10_000 }).not.toEqual([]);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      caller.abort();
+      expect(await attacked.newestRecord(url)).toMatchObject({
+        status: 'cancelled',
+        error: { code: 'client_closed' },
+      });
+      await expectUnharmed(runtime);
+    });
+  });
+}
+
+type Attacks = Readonly<Record<string, Attack>>;
+
+function sound(attacks: Attacks): [string, Attack][] {
+  return Object.entries(attacks).filter(([, { knownFault }]) => knownFault === undefined);
+}
+
+function faulty(attacks: Attacks): [string, string, Attack][] {
+  return Object.entries(attacks).flatMap(([name, attack]) =>
+    attack.knownFault === undefined ? [] : [[name, attack.knownFault, attack] as [string, string, Attack]],
+  );
+}
+
+/** What a call came to, with the body only where an ending says what it must be. */
+function endingOf(answered: Answered, record: Recorded, endings: readonly Ending[]): Ending {
+  const { status, cut, body } = answered;
+  const code = (cut ? record.error?.code : answered.code) as Ending['code'];
+  const same = record.error?.code === code;
+  return {
+    status,
+    ...(code !== undefined && { code: same ? code : (`${code} (recorded: ${record.error?.code})` as never) }),
+    record: record.status,
+    ...(cut && { cut: true as const }),
+    ...(record.status === 'succeeded' && endings.some((ending) => ending.body !== undefined) && { body }),
+  };
+}
+
+/** One line, so that a difference can be read. */
+function text({ status, code, record, cut, body }: Ending): string {
+  return [status, code ?? '', record, cut ? 'cut' : '', body === undefined ? '' : body.slice(0, 200)].join(
+    ' ',
+  );
+}
