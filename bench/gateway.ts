@@ -11,7 +11,7 @@ import { signToken } from '../src/http/tokens.ts';
 import { TRIVIAL } from './functions.ts';
 import { pause } from './stats.ts';
 
-const MAIN = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../bin/cronium', import.meta.url));
 const SECRET = 'a secret for a gateway that lives as long as a benchmark';
 
 export interface Answer {
@@ -52,7 +52,7 @@ export class BenchGateway {
       ...settings,
     };
     const beganAt = performance.now();
-    const child = spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(process.execPath, ['--max-semi-space-size=2', MAIN, 'serve'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
     const url = `http://127.0.0.1:${port}`;
     while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
       if (child.exitCode !== null) throw new Error('the gateway did not start');
