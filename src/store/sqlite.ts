@@ -42,10 +42,7 @@ export async function sqliteDialect(path: string): Promise<StoreDialect> {
 }
 
 function open(path: string): DatabaseSync {
-  if (path !== ':memory:') {
-    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    closeSync(openSync(path, 'a', 0o600));
-  }
+  if (path !== ':memory:') makeFile(path);
   const database = mapped(
     () => new DatabaseSync(path, { enableForeignKeyConstraints: true, timeout: BUSY_TIMEOUT_MS }),
   );
@@ -56,6 +53,15 @@ function open(path: string): DatabaseSync {
   } catch (error) {
     database.close();
     throw error;
+  }
+}
+
+function makeFile(path: string): void {
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
+    closeSync(openSync(path, 'a', 0o600));
+  } catch (error) {
+    throw unavailable(error);
   }
 }
 

@@ -53,6 +53,9 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         await store.events.create('bob', draft({ name: 'beta' }));
         const names = (await store.events.list('alice')).map((event) => event.name);
         expect(names).toEqual(['alpha', 'mid', 'zeta']);
+        for (const name of ['a_b', 'ab', 'a-c']) await store.events.create('carol', draft({ name }));
+        const byCodePoint = (await store.events.list('carol')).map((event) => event.name);
+        expect(byCodePoint).toEqual(['a-c', 'a_b', 'ab']);
         expect(await store.events.list('nobody')).toEqual([]);
       });
 

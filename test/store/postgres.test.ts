@@ -1,11 +1,37 @@
 import { randomBytes } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { parseConfig } from '../../src/config.ts';
 import { openStore } from '../../src/store/store.ts';
 import { draft, invocation, storeContract } from '../contract/store.ts';
 import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
 
 const bin = findPostgres();
 const secretsKey = randomBytes(32);
+
+describe('DATABASE_URL', () => {
+  test.each([
+    'postgres://user:p%40ss@db.example:5432/cronium?sslmode=verify-full',
+    'postgresql:///cronium?host=/run/postgresql',
+    'postgres://user@%2Frun%2Fpostgresql/cronium',
+  ])('may be %s', (url) => {
+    expect(parseConfig({ DATABASE_URL: url }).DATABASE_URL).toBe(url);
+  });
+
+  test.each([
+    'mysql://u:needle@h/d',
+    'sqlite:needle.db',
+    'needle',
+    'postgres:needle',
+    'postgres://h:needle/d',
+  ])('may not be %s, and what it was is not repeated', (url) => {
+    expect(() => parseConfig({ DATABASE_URL: url })).toThrow(/DATABASE_URL: must be a URL such as postgres:/);
+    expect(() => parseConfig({ DATABASE_URL: url })).not.toThrow(/needle/);
+  });
+
+  test('that is empty counts as not set', () => {
+    expect(parseConfig({ DATABASE_URL: '' }).DATABASE_URL).toBeUndefined();
+  });
+});
 
 describe.skipIf(bin === undefined)('on a Postgres server', () => {
   let server: PostgresServer;
