@@ -1,6 +1,7 @@
 import pg from 'pg';
 import { CHANGES_CHANNEL } from './dialect.ts';
 import { connectionOptions } from './postgres.ts';
+import { Sockets } from './sockets.ts';
 import { unavailable } from './unavailable.ts';
 
 const FIRST_BACKOFF_MS = 50;
@@ -23,6 +24,7 @@ export interface ListenerOptions {
  */
 export class ChangeListener implements AsyncDisposable {
   readonly #options: ListenerOptions;
+  readonly #sockets = new Sockets();
   #client: pg.Client | undefined;
   #timer: NodeJS.Timeout | undefined;
   #failures = 0;
@@ -46,12 +48,15 @@ export class ChangeListener implements AsyncDisposable {
     clearTimeout(this.#timer);
     const client = this.#client;
     this.#client = undefined;
-    await client?.end().catch(() => {});
+    await this.#sockets.end(Promise.resolve(client?.end()));
   }
 
   async #connect(): Promise<void> {
     const { url, onChange } = this.#options;
-    const client = new pg.Client({ ...connectionOptions(url), query_timeout: QUERY_TIMEOUT_MS });
+    const client = new pg.Client({
+      ...connectionOptions(url, this.#sockets),
+      query_timeout: QUERY_TIMEOUT_MS,
+    });
     client.on('error', (error) => this.#lost(client, error));
     client.on('end', () => this.#lost(client, new Error('the listening connection was closed')));
     client.on('notification', ({ payload }) => onChange(payload));

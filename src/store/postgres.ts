@@ -9,6 +9,7 @@ import {
 import pg from 'pg';
 import { postgresSql, type StoreDialect } from './dialect.ts';
 import type { Database, Schema } from './schema.ts';
+import { Sockets } from './sockets.ts';
 import { DatabaseError, unavailable } from './unavailable.ts';
 
 const POOL_SIZE = 10;
@@ -27,12 +28,13 @@ const INT8_OID = 20;
 const TRANSIENT = /^(08|53|57|58|40|25006|25P0[34]|55P03)/;
 
 /** Limits of every connection that serves calls; a URL's parameters take precedence. */
-export function connectionOptions(url: string): pg.ClientConfig {
+export function connectionOptions(url: string, sockets: Sockets): pg.ClientConfig {
   return {
     connectionString: url,
     application_name: 'cronium-gateway',
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
+    stream: sockets.make,
     types: { getTypeParser: typeParser },
   };
 }
@@ -43,11 +45,12 @@ export function connectionOptions(url: string): pg.ClientConfig {
  */
 export function postgresDialect(url: string, onError: (error: unknown) => void): StoreDialect {
   const connect = (options: pg.PoolConfig): Dialect => {
-    const pool = new pg.Pool({ ...connectionOptions(url), ...options });
+    const sockets = new Sockets();
+    const pool = new pg.Pool({ ...connectionOptions(url, sockets), ...options });
     // Both, or the loss of a connection, idle or between two statements, would end the process.
     pool.on('error', onError);
     pool.on('connect', (client) => client.on('error', () => {}));
-    return new PostgresDialect({ pool: guarded(pool) });
+    return new PostgresDialect({ pool: guarded(pool, sockets) });
   };
   return {
     ...postgresSql,
@@ -76,10 +79,10 @@ function typeParser(oid: number, format?: 'text' | 'binary'): (text: string) => 
 }
 
 /** The pool as Kysely wants it, with errors that say whether the database is away. */
-function guarded(pool: pg.Pool): PostgresPool {
+function guarded(pool: pg.Pool, sockets: Sockets): PostgresPool {
   return {
     options: pool.options,
-    end: () => pool.end(),
+    end: () => sockets.end(pool.end()),
     async connect() {
       const client = await pool.connect().catch((error: unknown) => {
         throw unavailable(error);

@@ -156,6 +156,35 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
     expect(codes).toEqual(['ok']);
   });
 
+  test('hangs: a store is closed nevertheless, with all its connections', async () => {
+    const own = await openStore({ url: await server.createDatabase(), secretsKey: randomBytes(32) });
+    await Promise.all(Array.from({ length: 10 }, () => own.ping()));
+    await server.freeze();
+    try {
+      const begun = performance.now();
+      const asked = own.ping().catch((error: { code?: unknown }) => error.code);
+      await own[Symbol.asyncDispose]();
+      expect(performance.now() - begun).toBeLessThan(4_000);
+      expect(await asked).toBe('store_unavailable');
+    } finally {
+      await server.thaw();
+    }
+  });
+
+  test('refuses one record of a batch: the others are written, and that one is reported', async () => {
+    const refused: string[] = [];
+    const recorder = new WriteBehindRecorder(store.invocations, {
+      onRefused: (_error, id) => refused.push(id),
+    });
+    const poison = invocation({ eventVersion: 2 ** 40 });
+    const records = [...Array.from({ length: 30 }, () => invocation()), poison, invocation()];
+    for (const record of records) recorder.record(record);
+    await recorder.flush();
+    expect(refused).toEqual([poison.id]);
+    expect(await saved(records)).toBe(31);
+    expect(await recorder.close()).toBe(1);
+  });
+
   test('has a lock held by another one: who waits for it is refused in time', async () => {
     await store.events.create('alice', draft());
     const held = server.query("begin; update events set description = 'x'; select pg_sleep(7); commit", url);
