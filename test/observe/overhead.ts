@@ -14,8 +14,8 @@ import { openObservability } from '../../src/observe/observability.ts';
 import { Harness } from '../http/harness.ts';
 import { invocation } from './fixtures.ts';
 
-const CALLS = 3_000;
-const ROUNDS = 10;
+const CALLS = 400;
+const ROUNDS = 60;
 
 const dir = mkdtempSync(join(tmpdir(), 'cronium-overhead-'));
 const log = createLog('info', join(dir, 'log'));
