@@ -8,6 +8,8 @@ import { deployDemo } from './demo.ts';
 
 const DEMO_TOKEN_TTL_SECONDS = 86_400;
 const PARENT_POLL_MS = 200;
+/** A terminal, and what stops a whole group, signal this process and also those that hand the signal on to it. */
+const SAME_REQUEST_MS = 500;
 
 export function serveCommand(): Command {
   return new Command('serve')
@@ -23,16 +25,18 @@ async function serve({ demo }: { demo?: boolean }): Promise<void> {
   // Before anything is built, so that a signal during a long first start does not leave half of it behind.
   const stop = new AbortController();
   const stopped = new Promise<void>((resolve) => stop.signal.addEventListener('abort', () => resolve()));
+  let askedAt = 0;
   const stopFor = (reason: string) => {
+    askedAt = performance.now();
     log.info({ reason }, 'stopping');
     if (demo) say('stopping');
     stop.abort(new Error(`${reason} came before the gateway served`));
   };
   for (const signal of ['SIGINT', 'SIGTERM'] as const) {
     process.on(signal, () => {
+      if (!stop.signal.aborted) stopFor(signal);
       // Whoever asks twice does not want to wait for running calls.
-      if (stop.signal.aborted) process.exit(128 + constants.signals[signal]);
-      stopFor(signal);
+      else if (performance.now() - askedAt > SAME_REQUEST_MS) process.exit(128 + constants.signals[signal]);
     });
   }
   if (process.env.npm_lifecycle_event !== undefined) {

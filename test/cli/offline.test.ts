@@ -3,6 +3,7 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { decodeJwt } from 'jose';
 import { expect, test } from 'vitest';
+import { parseTtl } from '../../src/cli/access.ts';
 import { cronium, TempDir } from '../e2e/processes.ts';
 import { findEngine } from '../engines.ts';
 
@@ -22,10 +23,24 @@ test('token: the claims that were asked for, and nothing else is printed', async
   expect(claims.exp! - claims.iat!).toBe(15 * 60);
 });
 
-test.each(['soon', '0', '-5m', '1w', '1.5h', ''])('token: --ttl %j is refused', async (ttl) => {
-  const ended = await cronium(['token', '--sub', 'alice', '--ttl', ttl], env);
-  const stderr = `cronium: --ttl: ${ttl} is no duration; write it as 90s, 15m, 1h or 30d.\n`;
+test('token: a --ttl that is none is refused', async () => {
+  const ended = await cronium(['token', '--sub', 'alice', '--ttl', 'soon'], env);
+  const stderr = 'cronium: --ttl: soon is no duration; write it as 90s, 15m, 1h or 30d.\n';
   expect(ended).toEqual({ code: 1, stdout: '', stderr });
+});
+
+test.each([
+  ['90', 90],
+  ['90s', 90],
+  ['15m', 900],
+  ['1h', 3_600],
+  ['30d', 2_592_000],
+])('a duration of %s is %d seconds', (text, seconds) => {
+  expect(parseTtl(text)).toBe(seconds);
+});
+
+test.each(['', '0', '0h', '-5m', '1w', '1.5h', '1h30m', ' 1h', '1e3'])('%j is no duration', (text) => {
+  expect(() => parseTtl(text)).toThrow(`--ttl: ${text} is no duration`);
 });
 
 test('token: where another issues tokens, none is signed', async () => {

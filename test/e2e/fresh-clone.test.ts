@@ -2,15 +2,11 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findEngine } from '../engines.ts';
-import { cronium, type Ended, leftOf, Process, ROOT, run, TempDir } from './processes.ts';
+import { cronium, type Ended, leftOf, machinePath, Process, ROOT, run, TempDir } from './processes.ts';
 
 const INSTALL_TIMEOUT_MS = 240_000;
 const engines = await Promise.all([findEngine('bubblewrap'), findEngine('docker')]);
-/** The machine's own programs, without those that npm puts in front of them for this very test. */
-const path = process.env
-  .PATH!.split(':')
-  .filter((entry) => !entry.includes('node_modules'))
-  .join(':');
+const path = machinePath();
 
 async function reasonToSkip(): Promise<string | undefined> {
   if (engines.every(({ unavailable }) => unavailable)) return 'nothing isolates here';

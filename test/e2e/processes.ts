@@ -11,6 +11,7 @@ import { eventuallyNone, tracesOfBubblewrap } from '../traces.ts';
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 export const CLI = join(ROOT, 'src/cli/main.ts');
 const DEADLINE_MS = 60_000;
+const DISPOSE_MS = 15_000;
 const POLL_MS = 10;
 
 export interface Ended {
@@ -37,6 +38,12 @@ export function cleanEnv(): Record<string, string> {
   );
 }
 
+/** The machine's own programs, without those that npm puts in front of them for the tests. */
+export function machinePath(): string {
+  const entries = process.env.PATH!.split(':');
+  return entries.filter((entry) => !entry.includes('node_modules')).join(':');
+}
+
 export interface StartOptions {
   env?: Record<string, string>;
   cwd?: string;
@@ -50,7 +57,9 @@ export class Process implements AsyncDisposable {
   stderr = '';
 
   constructor(command: readonly string[], { env = cleanEnv(), cwd = ROOT }: StartOptions = {}) {
-    this.child = spawn(command[0]!, command.slice(1), { env, cwd, stdio: ['pipe', 'pipe', 'pipe'] });
+    const stdio = ['pipe', 'pipe', 'pipe'] as const;
+    // A group of its own, as a shell makes for what it starts from a terminal.
+    this.child = spawn(command[0]!, command.slice(1), { env, cwd, detached: true, stdio: [...stdio] });
     this.child.stdout!.setEncoding('utf8').on('data', (text: string) => {
       this.stdout += text;
     });
@@ -78,6 +87,11 @@ export class Process implements AsyncDisposable {
     this.child.kill(signal);
   }
 
+  /** As a terminal does for Ctrl-C: to all that the process started, too, as far as it stayed in its group. */
+  signalGroup(signal: NodeJS.Signals): void {
+    process.kill(-this.child.pid!, signal);
+  }
+
   /** Waits until the condition gives something. @throws Error with what was printed when it never does */
   async until<T>(what: string, condition: () => T | undefined | false, timeoutMs = DEADLINE_MS): Promise<T> {
     for (const deadline = Date.now() + timeoutMs; Date.now() < deadline; await sleep(POLL_MS)) {
@@ -89,8 +103,11 @@ export class Process implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.running) this.child.kill('SIGKILL');
+    // After a test that failed: asked first, so that it takes away what it has made.
+    if (this.running) this.child.kill('SIGTERM');
+    const timer = setTimeout(() => this.child.kill('SIGKILL'), DISPOSE_MS);
     await this.ended;
+    clearTimeout(timer);
   }
 }
 
@@ -99,15 +116,24 @@ export interface GatewayOptions extends StartOptions {
   mode?: 'auto' | 'docker' | 'bubblewrap';
   /** Further arguments of `serve`. */
   args?: string[];
+  /** What runs the command line. */
+  command?: string[];
 }
 
 /** `serve` with its own DATA_DIR on a free port, and one warm sandbox per runtime. */
 export class GatewayProcess extends Process {
   readonly dataDir: string;
 
-  constructor({ dataDir, mode = 'auto', args = [], env = {}, ...options }: GatewayOptions) {
+  constructor({
+    dataDir,
+    mode = 'auto',
+    args = [],
+    command = [process.execPath, CLI],
+    env = {},
+    ...options
+  }: GatewayOptions) {
     const settings = { DATA_DIR: dataDir, ISOLATION_MODE: mode, PORT: '0', POOL_TARGET: '1' };
-    super([process.execPath, CLI, 'serve', ...args], {
+    super([...command, 'serve', ...args], {
       ...options,
       env: { ...cleanEnv(), ...settings, ...env },
     });
