@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { tiersSetting } from './tiers-config.ts';
 
 const flag = z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false', '0', 'no', 'off'] });
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
@@ -56,6 +57,13 @@ export const settings = z.object({
     .default(1_000)
     .describe('Invocations that may wait for their turn'),
   QUEUE_TIMEOUT_MS: whole(1, 600_000).default(10_000).describe('Longest wait for a turn and a sandbox, ms'),
+  TIERS: tiersSetting.describe(
+    'Tiers by name, as JSON: `concurrency`, `ratePerMinute`, `memoryMb`, `cpus`, `timeoutMs`; `default` is for tokens without one',
+  ),
+  TIERS_FILE: z.string().min(1).optional().describe('File with the same, instead of TIERS'),
+  MIN_FREE_MEMORY_MB: whole(0, 1_048_576)
+    .default(256)
+    .describe('With less memory available on the host (Linux), no sandbox is booted, MiB'),
   POOL_MIN: whole(0, 1_000)
     .default(1)
     .describe('Sandboxes per runtime that are warm even when nothing is called'),

@@ -22,6 +22,7 @@ import { observeBoots } from './observe/boots.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { openObservability } from './observe/observability.ts';
 import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
+import { memoryWatch } from './sandbox/host-memory.ts';
 import { cacheEvents } from './store/event-cache.ts';
 import { WriteBehindRecorder } from './store/recorder.ts';
 import { openStore } from './store/store.ts';
@@ -76,7 +77,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
         ? { path: resolve(dataDir.path, 'cronium.db') }
         : { url: config.DATABASE_URL }),
       secretsKey,
-      onError: (error) => log.warn({ err: error }, 'a database connection was lost; making a new one'),
+      onError: (error) => log.warn({ err: error }, 'the database is away, or a connection to it was lost'),
     }),
   );
   const events = cacheEvents(store.events, { onLookup: (result) => metrics.eventLookedUp(result) });
@@ -247,6 +248,7 @@ function createPools(config: Config, backend: SandboxBackend, log: Log, metrics:
     },
     maxBooting: config.BOOT_CONCURRENCY,
     maxSandboxes: config.MAX_SANDBOXES,
+    isMemoryShort: memoryWatch(config.MIN_FREE_MEMORY_MB * 2 ** 20),
   });
 }
 
@@ -256,6 +258,7 @@ function invokerOptions(config: Config): InvokerOptions {
     pids: config.MAX_PIDS,
     tmpBytes: config.TMP_BYTES,
     runBytes: config.RUN_BYTES,
+    tiers: config.TIERS,
     callLimits: {
       logBytes: config.MAX_LOG_BYTES,
       responseBytes: config.MAX_RESPONSE_BYTES,

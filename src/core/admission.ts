@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import { Rates } from './rates.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
 export interface AdmissionLimits {
@@ -8,11 +9,22 @@ export interface AdmissionLimits {
   maxQueued: number;
 }
 
+/** What one user may use of it; `null` is no bound of their own. */
+export interface Allowance {
+  /** Invocations that run at once. */
+  concurrency: number | null;
+  ratePerMinute: number | null;
+}
+
+const UNBOUNDED: Allowance = { concurrency: null, ratePerMinute: null };
+
 /** Ends an admission. Calling it again does nothing. */
 export type Release = () => void;
 
 interface User {
   running: number;
+  /** By the token of their newest call. */
+  concurrency: number;
   readonly line: Waiters<Release>;
 }
 
@@ -22,6 +34,7 @@ interface User {
  */
 export class Admission {
   readonly #limits: AdmissionLimits;
+  readonly #rates = new Rates();
   /** Those who run or wait, in the order of their next turn. */
   readonly #users = new Map<string, User>();
   #running = 0;
@@ -43,17 +56,23 @@ export class Admission {
   }
 
   /**
-   * Resolves when it is this user's turn. Rejects with `no_capacity` when too many wait, with `signal.reason` when aborted first.
+   * Resolves when it is this user's turn. Rejects with `too_many_requests` when the user has used up what is theirs, with
+   * `no_capacity` when too many others wait, with `signal.reason` when aborted first.
    * @param userKey those who share a key take one turn
    */
-  async enter(userKey: string, signal: AbortSignal): Promise<Release> {
+  async enter(userKey: string, signal: AbortSignal, allowance: Allowance = UNBOUNDED): Promise<Release> {
     signal.throwIfAborted();
+    if (allowance.ratePerMinute !== null) {
+      await this.#rates.count(userKey, allowance.ratePerMinute);
+      signal.throwIfAborted();
+    }
     const user = this.#user(userKey);
-    const { queued } = this;
-    if (this.#running < this.#limits.maxRunning && queued === 0) return this.#begin(userKey, user);
-    if (queued >= this.#limits.maxQueued && !this.#makeRoomFor(user)) {
+    user.concurrency = allowance.concurrency ?? Number.POSITIVE_INFINITY;
+    const turnIsFree = this.#running < this.#limits.maxRunning && user.line.size === 0;
+    if (turnIsFree && user.running < user.concurrency) return this.#begin(userKey, user);
+    if (this.queued >= this.#limits.maxQueued && !this.#makeRoomFor(user)) {
       this.#forgetIfIdle(userKey, user);
-      throw this.#queueFull();
+      throw this.#refusal(user);
     }
     try {
       return await user.line.join(signal).served;
@@ -63,10 +82,21 @@ export class Admission {
     }
   }
 
+  /** Why somebody of this user has waited too long: their own calls are in the way, or everybody's. */
+  waitedTooLong(userKey: string, waitedMs: number): GatewayError {
+    const user = this.#users.get(userKey);
+    if (user !== undefined && user.running >= user.concurrency) return this.#ownSlotsUsedUp(user);
+    const message = `No sandbox was free within ${waitedMs} ms; try again later.`;
+    return new GatewayError('no_capacity', message, { retryAfterSeconds: this.retryAfterSeconds });
+  }
+
   /** Seconds until the queue of now will have been worked off, at least 1. */
   get retryAfterSeconds(): number {
-    const ahead = this.queued + this.#running;
-    return Math.max(1, Math.ceil((ahead * this.#meanMs) / this.#limits.maxRunning / 1_000));
+    return this.#secondsFor(this.queued + this.#running, this.#limits.maxRunning);
+  }
+
+  #secondsFor(invocations: number, atOnce: number): number {
+    return Math.max(1, Math.ceil((invocations * this.#meanMs) / atOnce / 1_000));
   }
 
   /** Refuses the newest of the longest line, unless the newcomer's own would then be as long. */
@@ -74,13 +104,22 @@ export class Admission {
     let longest = newcomer;
     for (const user of this.#users.values()) if (user.line.size > longest.line.size) longest = user;
     if (longest.line.size <= newcomer.line.size + 1) return false;
-    longest.line.newest()?.refuse(this.#queueFull());
+    longest.line.newest()?.refuse(this.#refusal(longest));
     return true;
   }
 
-  #queueFull(): GatewayError {
+  #refusal(user: User): GatewayError {
+    // Whoever has calls waiting already is held up by their own flood, and others are not to blame.
+    if (user.line.size > 0 || user.running >= user.concurrency) return this.#ownSlotsUsedUp(user);
     const message = `${this.queued} invocations wait already; try again later.`;
     return new GatewayError('no_capacity', message, { retryAfterSeconds: this.retryAfterSeconds });
+  }
+
+  #ownSlotsUsedUp({ running, concurrency, line }: User): GatewayError {
+    const slots = Math.min(concurrency, this.#limits.maxRunning);
+    const message = `${running} of your invocations run and ${line.size} wait already; try again later.`;
+    const retryAfterSeconds = this.#secondsFor(running + line.size, slots);
+    return new GatewayError('too_many_requests', message, { retryAfterSeconds });
   }
 
   #begin(userKey: string, user: User): Release {
@@ -109,6 +148,7 @@ export class Admission {
 
   #nextInTurn(): { key: string; user: User; waiter: Waiter<Release> } | undefined {
     for (const [key, user] of this.#users) {
+      if (user.running >= user.concurrency) continue;
       const waiter = user.line.shift();
       if (waiter === undefined) continue;
       // To the end of the turn: a map keeps the order of insertion.
@@ -122,7 +162,7 @@ export class Admission {
   #user(key: string): User {
     let user = this.#users.get(key);
     if (user === undefined) {
-      user = { running: 0, line: new Waiters() };
+      user = { running: 0, concurrency: Number.POSITIVE_INFINITY, line: new Waiters() };
       this.#users.set(key, user);
     }
     return user;

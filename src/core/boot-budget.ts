@@ -1,31 +1,57 @@
+import type { Clock } from './clock.ts';
+
+export interface BootLimits {
+  maxBooting: number;
+  /** In all states together. */
+  maxSandboxes: number;
+  /** Whether the host has so little memory left that another sandbox would endanger it. */
+  isMemoryShort?: () => boolean;
+  clock: Clock;
+}
+
+/** How often to look whether memory has come free, ms. */
+const MEMORY_POLL_MS = 500;
+
 /**
  * How many sandboxes may boot at once and exist at all, over all pools: what protects the engine and the host.
  * Pools ask before they boot, and are told when asking again is worthwhile.
  */
 export class BootBudget {
-  readonly #maxBooting: number;
-  readonly #maxSandboxes: number;
+  readonly #limits: BootLimits;
   #booting = 0;
   #sandboxes = 0;
   #onRoom: () => void = () => {};
+  #cancelPoll: (() => void) | undefined;
 
-  constructor(limits: { maxBooting: number; maxSandboxes: number }) {
-    this.#maxBooting = limits.maxBooting;
-    this.#maxSandboxes = limits.maxSandboxes;
+  constructor(limits: BootLimits) {
+    this.#limits = limits;
   }
 
-  /** Sandboxes that may begin to boot now. */
+  /** Sandboxes that may begin to boot now. Asking while memory is short has `whenRoom` called when it may have come free. */
   get allowed(): number {
-    return Math.max(0, Math.min(this.#maxBooting - this.#booting, this.#maxSandboxes - this.#sandboxes));
+    const { maxBooting, maxSandboxes, isMemoryShort, clock } = this.#limits;
+    const room = Math.min(maxBooting - this.#booting, maxSandboxes - this.#sandboxes);
+    if (room <= 0) return 0;
+    if (!isMemoryShort?.()) return room;
+    this.#cancelPoll ??= clock.after(MEMORY_POLL_MS, () => {
+      this.#cancelPoll = undefined;
+      this.#onRoom();
+    });
+    return 0;
   }
 
   /** Whether only the number of sandboxes, and not of boots, stands in the way: destroying a warm one would make room. */
   get full(): boolean {
-    return this.#sandboxes >= this.#maxSandboxes;
+    return this.#sandboxes >= this.#limits.maxSandboxes;
   }
 
   whenRoom(callback: () => void): void {
     this.#onRoom = callback;
+  }
+
+  close(): void {
+    this.#onRoom = () => {};
+    this.#cancelPoll?.();
   }
 
   bootBegins(): void {

@@ -8,6 +8,7 @@ import { responseOf } from './response.ts';
 import { ResponseStream } from './response-stream.ts';
 import type { CallObserver, FunctionFailure, Outcome, ResponseHead, SandboxSpec } from './sandbox.ts';
 import type { Invocation, InvocationStatus, Phases } from './store.ts';
+import { tierOf } from './tiers.ts';
 
 const ANSWER_LEAVES_MS = 2;
 
@@ -94,8 +95,8 @@ export class Execution {
     const signal = AbortSignal.any([late.signal, this.#abort.signal]);
     let release: (() => void) | undefined;
     try {
-      const { caller, event, forceCold } = this.#request;
-      release = await admission.enter(caller.userId ?? `public:${event.ownerId}`, signal);
+      const { caller, forceCold } = this.#request;
+      release = await admission.enter(this.#userKey, signal, tierOf(options.tiers, caller.tier));
       this.#endPhase('admit');
       this.#taken = await pools.take(this.#spec, signal, forceCold);
       this.#endPhase('acquire');
@@ -108,14 +109,18 @@ export class Execution {
     }
   }
 
+  /** Anonymous calls of public events take turns as one user for each owner. */
+  get #userKey(): string {
+    const { caller, event } = this.#request;
+    return caller.userId ?? `public:${event.ownerId}`;
+  }
+
   #noCapacity(): GatewayError {
     const { admission, pools, options } = this.#deps;
     const failing = pools.lastError(this.#spec);
-    const retryAfterSeconds = admission.retryAfterSeconds;
-    if (failing !== null)
-      return new GatewayError(failing.code, failing.message, { retryAfterSeconds, cause: failing });
-    const message = `No sandbox was free within ${options.queueTimeoutMs} ms; try again later.`;
-    return new GatewayError('no_capacity', message, { retryAfterSeconds });
+    if (failing === null) return admission.waitedTooLong(this.#userKey, options.queueTimeoutMs);
+    const { retryAfterSeconds } = admission;
+    return new GatewayError(failing.code, failing.message, { retryAfterSeconds, cause: failing });
   }
 
   async #run(): Promise<Outcome> {

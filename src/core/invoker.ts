@@ -8,6 +8,7 @@ import type { Pools } from './pools.ts';
 import type { RawFailure } from './raw-answer.ts';
 import type { CallLimits, ResponseHead, SandboxSpec } from './sandbox.ts';
 import type { Invocation, Phases, StartKind } from './store.ts';
+import type { Tiers } from './tiers.ts';
 
 /** Somebody who calls: who they are and what they pay for. */
 export interface Caller {
@@ -66,6 +67,7 @@ export interface InvokerOptions {
   tmpBytes: number;
   runBytes: number;
   callLimits: CallLimits;
+  tiers: Tiers;
 }
 
 export interface InvokerDeps {

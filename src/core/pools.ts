@@ -1,14 +1,11 @@
 import { GatewayError } from '../errors.ts';
-import { BootBudget } from './boot-budget.ts';
+import { BootBudget, type BootLimits } from './boot-budget.ts';
 import { Pool, type PoolDeps, type PoolStatus, type Taken } from './pool.ts';
 import type { PoolTargets } from './pool-plan.ts';
 import { poolKey, type SandboxSpec } from './sandbox.ts';
 
-export interface PoolsOptions extends Omit<PoolDeps, 'budget'> {
+export interface PoolsOptions extends Omit<PoolDeps, 'budget'>, BootLimits {
   targets: PoolTargets;
-  maxBooting: number;
-  /** Over all pools and states together. */
-  maxSandboxes: number;
 }
 
 const WARM_POLL_MS = 10;
@@ -72,6 +69,7 @@ export class Pools {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#budget.close();
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
   }
 

@@ -52,7 +52,7 @@ describe('admission', () => {
     const admission = new Admission({ maxRunning: 1, maxQueued: 1 });
     enterAll(admission, ['a', 'a']);
     await expect(admission.enter('a', never)).rejects.toMatchObject({
-      code: 'no_capacity',
+      code: 'too_many_requests',
       retryAfterSeconds: 1,
     });
     expect([admission.running, admission.queued]).toEqual([1, 1]);
@@ -70,7 +70,7 @@ describe('admission', () => {
         },
         (error) => {
           order.push(`refused ${nth}`);
-          expect(error).toMatchObject({ code: 'no_capacity' });
+          expect(error).toMatchObject({ code: 'too_many_requests' });
         },
       ),
     );

@@ -3,6 +3,7 @@ import type { Event } from '../../src/core/event.ts';
 import { type InvokeRequest, type InvokeResponse, SandboxInvoker } from '../../src/core/invoker.ts';
 import { Pools } from '../../src/core/pools.ts';
 import type { Invocation } from '../../src/core/store.ts';
+import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { FakeBackend, FakeClock, never, type Script } from './fakes.ts';
 
 export function event(over: Partial<Event['current']> = {}): Event {
@@ -65,6 +66,7 @@ export class TestGateway {
         pids: 64,
         tmpBytes: 1,
         runBytes: 1,
+        tiers: { default: WIDEST_TIER },
         callLimits: { logBytes: 1_000, responseBytes: 1_000, streamBytes: 1_000_000 },
       },
     });

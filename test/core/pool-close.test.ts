@@ -11,7 +11,7 @@ let pool: Pool;
 beforeEach(() => {
   backend = new FakeBackend();
   clock = new FakeClock();
-  budget = new BootBudget({ maxBooting: 2, maxSandboxes: 2 });
+  budget = new BootBudget({ maxBooting: 2, maxSandboxes: 2, clock });
   const targets = { min: 0, target: 1, max: 2, idleMs: 60_000, maxAgeMs: 600_000 };
   pool = new Pool('python', spec(), targets, {
     backend,

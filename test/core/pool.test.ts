@@ -13,7 +13,7 @@ let reported: unknown[];
 beforeEach(() => {
   backend = new FakeBackend();
   clock = new FakeClock();
-  budget = new BootBudget({ maxBooting: 4, maxSandboxes: 20 });
+  budget = new BootBudget({ maxBooting: 4, maxSandboxes: 20, clock });
   reported = [];
 });
 
@@ -89,7 +89,7 @@ describe('taking', () => {
   });
 
   test('waiters are served in the order in which they came', async () => {
-    budget = new BootBudget({ maxBooting: 1, maxSandboxes: 20 });
+    budget = new BootBudget({ maxBooting: 1, maxSandboxes: 20, clock });
     const made = pool();
     const served = inOrder({ a: made.take(never), b: made.take(never), c: made.take(never) });
     for (let boot = 0; boot < 3; boot++) {
