@@ -13,7 +13,8 @@ if (ordinary.unavailable) console.warn(`skipped: starting as an ordinary user: $
 /** A start that must not succeed. */
 async function start(env: Record<string, string>): Promise<Ended> {
   using dir = new TempDir();
-  return cronium(['serve'], { DATA_DIR: dir.path, PORT: '0', ...env });
+  // Awaited here: the directory must outlast the process.
+  return await cronium(['serve'], { DATA_DIR: dir.path, PORT: '0', ...env });
 }
 
 /** One message for a person, and nothing of the program's insides. */
