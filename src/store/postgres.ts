@@ -7,6 +7,7 @@ import {
   sql,
 } from 'kysely';
 import pg from 'pg';
+import type { GatewayError } from '../errors.ts';
 import { postgresSql, type StoreDialect } from './dialect.ts';
 import type { Database, Schema } from './schema.ts';
 import { Sockets } from './sockets.ts';
@@ -44,13 +45,17 @@ export function connectionOptions(url: string, sockets: Sockets): pg.ClientConfi
  * limits; a connection that failed is not used again.
  */
 export function postgresDialect(url: string, onError: (error: unknown) => void): StoreDialect {
+  const away: Away = (cause) => {
+    onError(cause);
+    return unavailable(cause);
+  };
   const connect = (options: pg.PoolConfig): Dialect => {
     const sockets = new Sockets();
     const pool = new pg.Pool({ ...connectionOptions(url, sockets), ...options });
     // Both, or the loss of a connection, idle or between two statements, would end the process.
     pool.on('error', onError);
     pool.on('connect', (client) => client.on('error', () => {}));
-    return new PostgresDialect({ pool: guarded(pool, sockets) });
+    return new PostgresDialect({ pool: guarded(pool, sockets, away) });
   };
   return {
     ...postgresSql,
@@ -78,32 +83,34 @@ function typeParser(oid: number, format?: 'text' | 'binary'): (text: string) => 
   return pg.types.getTypeParser(oid, format as 'text');
 }
 
+type Away = (cause: unknown) => GatewayError;
+
 /** The pool as Kysely wants it, with errors that say whether the database is away. */
-function guarded(pool: pg.Pool, sockets: Sockets): PostgresPool {
+function guarded(pool: pg.Pool, sockets: Sockets, away: Away): PostgresPool {
   return {
     options: pool.options,
     end: () => sockets.end(pool.end()),
     async connect() {
       const client = await pool.connect().catch((error: unknown) => {
-        throw unavailable(error);
+        throw away(error);
       });
-      return guardedClient(client);
+      return guardedClient(client, away);
     },
   };
 }
 
-function guardedClient(client: pg.PoolClient): PostgresPoolClient {
+function guardedClient(client: pg.PoolClient, away: Away): PostgresPoolClient {
   let broken = false;
   const query = async (text: string, parameters: readonly unknown[]): Promise<pg.QueryResult> => {
     try {
       return await client.query(text, [...parameters]);
     } catch (error) {
       if (error instanceof TypeError || error instanceof RangeError) throw error;
-      if (error instanceof pg.DatabaseError)
-        throw TRANSIENT.test(error.code ?? '') ? unavailable(error) : error;
-      // Not said by the server: the connection is gone, or an answer may still come that belongs to nobody.
-      broken = true;
-      throw unavailable(error);
+      // Said by the server, unless the connection is gone, or an answer may still come that belongs to nobody.
+      const said = error instanceof pg.DatabaseError;
+      if (!said || error.severity === 'FATAL') broken = true;
+      if (said && !TRANSIENT.test(error.code ?? '')) throw error;
+      throw away(error);
     }
   };
   return {

@@ -20,11 +20,11 @@ const BUSY: ReadonlySet<number> = new Set([5, 6]);
  * SQLite through Node's own driver. One connection: Kysely queues on it, so a transaction is alone.
  * The file is made readable by its owner only, because it holds everybody's code and logs.
  */
-export async function sqliteDialect(path: string): Promise<StoreDialect> {
+export async function sqliteDialect(path: string, onError: (error: unknown) => void): Promise<StoreDialect> {
   const database = await patiently(() => open(path));
   return {
     ...sqliteSql,
-    kysely: new SqliteDialect({ database: adapt(database) }),
+    kysely: new SqliteDialect({ database: adapt(database, onError) }),
     exclusively: (db, run) =>
       db.connection().execute(async (connection) => {
         // Taken before anything is read, so that who waited sees what the other one did. DDL is transactional in SQLite.
@@ -79,18 +79,26 @@ async function patiently<T>(run: () => T | Promise<T>): Promise<T> {
 }
 
 /** Kysely expects better-sqlite3's shape: parameters as one array, and a statement that knows whether it returns rows. */
-function adapt(database: DatabaseSync): SqliteDatabase {
+function adapt(database: DatabaseSync, onError: (error: unknown) => void): SqliteDatabase {
+  const reported = <T>(run: () => T): T => {
+    try {
+      return mapped(run);
+    } catch (error) {
+      if (isUnavailable(error)) onError(error.cause);
+      throw error;
+    }
+  };
   return {
     close: () => database.close(),
     prepare(text) {
       // A full disk may end a transaction, or keep it from ending: the next one must find none.
-      if (text === 'begin' && database.isTransaction) mapped(() => database.exec('rollback'));
+      if (text === 'begin' && database.isTransaction) reported(() => database.exec('rollback'));
       if (text === 'rollback' && !database.isTransaction) return NOTHING_TO_DO;
-      const statement = mapped(() => database.prepare(text));
+      const statement = reported(() => database.prepare(text));
       return {
         reader: statement.columns().length > 0,
-        all: (parameters) => mapped(() => statement.all(...parameters.map(bindable))),
-        run: (parameters) => mapped(() => statement.run(...parameters.map(bindable))),
+        all: (parameters) => reported(() => statement.all(...parameters.map(bindable))),
+        run: (parameters) => reported(() => statement.run(...parameters.map(bindable))),
         iterate: (parameters) => statement.iterate(...parameters.map(bindable)),
       };
     },

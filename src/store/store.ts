@@ -10,6 +10,8 @@ import { createSecretBox, type SecretBox } from './secret-box.ts';
 import { sqliteDialect } from './sqlite.ts';
 import { startError } from './unavailable.ts';
 
+const REPORT_EVERY_MS = 1_000;
+
 /** Where the data is. */
 export type StoreLocation =
   /** SQLite: the database's file, made when there is none; `:memory:` for one that goes with the process. */
@@ -21,7 +23,7 @@ export type StoreOptions = StoreLocation & {
   /** 32 bytes that encrypt the secrets of events. */
   secretsKey: Uint8Array;
   now?: () => Date;
-  /** Hears of connections that were lost while nobody used them; may not throw. */
+  /** Hears why the database is away, or of a connection that was lost, once a second at most; may not throw. */
   onError?: (error: unknown) => void;
 };
 
@@ -38,10 +40,11 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   }
 }
 
-async function open({ url, path, secretsKey, now = () => new Date(), onError = () => {} }: StoreOptions) {
+async function open({ url, path, secretsKey, now = () => new Date(), ...options }: StoreOptions) {
+  const onError = seldom(options.onError ?? (() => {}));
   const box = createSecretBox(secretsKey);
   await using parts = new AsyncDisposableStack();
-  const dialect = url === undefined ? await sqliteDialect(path) : postgresDialect(url, onError);
+  const dialect = url === undefined ? await sqliteDialect(path, onError) : postgresDialect(url, onError);
   const db = new Kysely<Schema>({ dialect: dialect.kysely });
   parts.defer(() => db.destroy());
   if (url !== undefined) await checkEncoding(db);
@@ -70,6 +73,16 @@ async function open({ url, path, secretsKey, now = () => new Date(), onError = (
       closed ??= opened.disposeAsync();
       return closed;
     },
+  };
+}
+
+/** Every call fails while the database is away: one of them is enough to say why. */
+function seldom(report: (error: unknown) => void): (error: unknown) => void {
+  let last = Number.NEGATIVE_INFINITY;
+  return (error) => {
+    if (performance.now() - last < REPORT_EVERY_MS) return;
+    last = performance.now();
+    report(error);
   };
 }
 

@@ -72,7 +72,8 @@ async function recordsThrough(
 describe('a SQLite database', () => {
   test('that another process has locked refuses writes at once, reads on, and takes them afterwards', async () => {
     const path = join(folder, 'cronium.db');
-    await using store = await openStore({ path, secretsKey });
+    const reasons: unknown[] = [];
+    await using store = await openStore({ path, secretsKey, onError: (error) => reasons.push(error) });
     const event = await store.events.create('alice', draft());
     using other = new DatabaseSync(path);
     await recordsThrough(
@@ -85,6 +86,7 @@ describe('a SQLite database', () => {
         );
         expect(performance.now() - begun).toBeLessThan(1_000);
         expect(await store.events.find('hello')).toEqual(event);
+        expect(reasons).toMatchObject([{ message: 'database is locked' }]);
       },
       async () => other.exec('rollback'),
     );
