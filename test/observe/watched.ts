@@ -50,10 +50,11 @@ export class Watched implements AsyncDisposable {
       },
     });
     const log = pino({ level: config.LOG_LEVEL }, sink);
-    const { metrics, tracer, onAnswered } = (this.#seeing = await openObservability({ config, log }));
+    this.#seeing = await openObservability({ config, log });
+    const { metrics, tracer, onAnswered } = this.#seeing;
     this.backend.auto = true;
     this.script = succeedsWith({ ok: true });
-    const pools = (this.#pools = new Pools({
+    const pools = new Pools({
       backend: observeBoots(this.backend, metrics),
       clock: systemClock,
       bootTimeoutMs: 5_000,
@@ -62,7 +63,8 @@ export class Watched implements AsyncDisposable {
       targets: { min: 0, target: 0, max: 10, idleMs: 60_000, maxAgeMs: 600_000 },
       maxBooting: 4,
       maxSandboxes: 10,
-    }));
+    });
+    this.#pools = pools;
     const admission = new Admission(limits);
     const recorder = { waiting: 0, dropped: 0 };
     metrics.watch({
