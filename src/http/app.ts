@@ -6,11 +6,13 @@ import { registerEvents } from './events.ts';
 import { registerFunctionUrl } from './function-url.ts';
 import { registerHealth } from './health.ts';
 import { registerInvocations } from './invocations.ts';
+import { registerLambda } from './lambda.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerOpenApi } from './openapi.ts';
 import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
 import { requestIds, watchRequests } from './request-log.ts';
+import { registerVersions } from './versions.ts';
 
 /** The gateway's whole HTTP interface; it listens nowhere by itself. */
 export function createApp(deps: AppDeps): App {
@@ -23,6 +25,8 @@ export function createApp(deps: AppDeps): App {
   if (onAnswered !== undefined) app.use(watchRequests(onAnswered, requestIds(deps.newId().slice(-8))));
   registerFunctionUrl(app, deps);
   registerEvents(app, deps);
+  registerVersions(app, deps);
+  registerLambda(app, deps);
   registerInvocations(app, deps);
   registerPools(app, deps);
   registerHealth(app, deps);

@@ -42,23 +42,27 @@ function tooLarge(maxBytes: number): GatewayError {
   return new GatewayError('body_too_large', `The body is larger than ${maxBytes} bytes`);
 }
 
-/** Reads a JSON body for the validator that follows, so that what is malformed is told by its position. */
-export function jsonBody(maxBytes: number) {
+/**
+ * Reads a JSON body for the validator that follows, so that what is malformed is told by its position.
+ * @param alsoType a media type that is taken beside `application/json`
+ */
+export function jsonBody(maxBytes: number, alsoType = 'application/json') {
   return createMiddleware<AppEnv>(async (c, next) => {
-    const type = c.req.header('content-type') ?? '';
-    if (!/^application\/json\s*(;|$)/i.test(type)) {
+    const [type = ''] = (c.req.header('content-type') ?? '').toLowerCase().split(';');
+    if (type.trim() !== 'application/json' && type.trim() !== alsoType) {
       throw new GatewayError('unsupported_media_type', 'Send the body as application/json');
     }
     const bytes = await readBody(c.req.raw, maxBytes);
     const text = decode(bytes);
-    parse(text);
+    parseJson(text);
     const { url, method, headers } = c.req.raw;
     c.req.raw = new Request(url, { method, headers, body: text });
     await next();
   });
 }
 
-function decode(bytes: Uint8Array): string {
+/** @throws GatewayError `invalid_json` */
+export function decode(bytes: Uint8Array): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch {
@@ -66,9 +70,10 @@ function decode(bytes: Uint8Array): string {
   }
 }
 
-function parse(text: string): void {
+/** @throws GatewayError `invalid_json` that says where the fault is */
+export function parseJson(text: string): unknown {
   try {
-    JSON.parse(text);
+    return JSON.parse(text);
   } catch (error) {
     const position = faultPosition(text);
     const before = text.slice(0, position).split('\n');

@@ -3,50 +3,57 @@ import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
-import { type ErrorCode, GatewayError } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import { isGenuine, type Principal } from './auth.ts';
 import { readBody } from './body.ts';
+import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords, withVersion } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, bindingsOf } from './context.ts';
 import { toResponse } from './function-response.ts';
 import { bearer, problems } from './openapi.ts';
 import { buildPayload } from './payload.ts';
-import { EVENT_NAME } from './schemas.ts';
-import { demandInvoke, demandScope } from './scopes.ts';
+import { demandInvoke } from './scopes.ts';
 
-/** Failures whose message is the function's own words: for its owner's eyes only. */
-const OWN_WORDS: ReadonlySet<ErrorCode> = new Set([
-  'function_error',
-  'out_of_memory',
-  'invalid_response',
-  'response_too_large',
-]);
+const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
+const eventParam = z.string().openapi({ example: 'hello@3' });
+const DOCUMENTED = [
+  { path: '/e/{event}', params: z.object({ event: eventParam }), where: '' },
+  { path: '/e/{event}/{path}', params: z.object({ event: eventParam, path: z.string() }), where: 'Path' },
+];
 
 /** `ANY /e/{event}` and below: the function URLs. */
 export function registerFunctionUrl(app: App, deps: AppDeps): void {
   const handler = (c: Context<AppEnv>) => serve(c, deps);
   app.all('/e/:event', handler);
   app.all('/e/:event/*', handler);
-  for (const method of ['get', 'post'] as const) {
-    app.openAPIRegistry.registerPath({
-      method,
-      path: '/e/{event}',
-      summary: 'Call a function; any method and any path below it are the function’s',
-      security: [...bearer, {}],
-      request: { params: z.object({ event: z.string() }) },
-      responses: {
-        200: { description: 'Whatever the function answers' },
-        ...problems(401, 403, 404, 413, 429, 502, 503, 504),
-      },
-    });
+  for (const { path, params, where } of DOCUMENTED) {
+    for (const method of METHODS) {
+      app.openAPIRegistry.registerPath({
+        method,
+        path,
+        operationId: `${method}Function${where}`,
+        summary: 'Call a function',
+        description:
+          'Any method and any path below the function’s URL are the function’s. After the name, `@` and a number call that version.',
+        security: [...bearer, {}],
+        request: { params },
+        responses: {
+          200: { description: 'Whatever the function answers, with whatever status' },
+          ...problems(401, 403, 404, 413, 429, 502, 503, 504),
+        },
+      });
+    }
   }
 }
 
 async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
-  const event = await findEvent(c.req.param('event') ?? '', deps);
-  c.set('event', event);
-  const { principal, withholdAuthorization } = await identify(c, event, deps);
+  const [name = '', version, ...rest] = (c.req.param('event') ?? '').split('@');
+  const served = await findEvent(rest.length === 0 ? name : '', deps.events);
+  c.set('event', served);
+  const { principal, withholdAuthorization } = await identify(c, served, deps);
   if (principal !== undefined) c.set('principal', principal);
-  if (!event.enabled) throw new GatewayError('event_disabled', `The event ${event.name} is disabled`);
+  const event = await withVersion(served, version, deps.events);
+  c.set('event', event);
+  demandEnabled(event);
   const forceCold = asksForCold(c, principal);
   const { raw } = c.req;
   const { incoming, outgoing } = bindingsOf(c);
@@ -83,12 +90,6 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
   }
 }
 
-async function findEvent(name: string, { events }: AppDeps): Promise<Event> {
-  const event = EVENT_NAME.test(name) ? await events.find(name) : undefined;
-  if (event === undefined) throw new GatewayError('not_found', 'There is no such event');
-  return event;
-}
-
 /**
  * Who calls. A public event may have an authorization of its own, which is passed on to it; but a token that was issued
  * for the gateway never reaches a function's code.
@@ -112,18 +113,6 @@ async function identify(
   }
 }
 
-/** A cold start costs everybody, so asking for one needs the scope `bench`. */
-function asksForCold(c: Context<AppEnv>, principal: Principal | undefined): boolean {
-  if (c.req.header('x-cronium-start')?.toLowerCase() !== 'cold') return false;
-  if (principal === undefined) {
-    throw new GatewayError('insufficient_scope', 'A cold start needs a token with the scope bench', {
-      scope: 'bench',
-    });
-  }
-  demandScope(principal, 'bench');
-  return true;
-}
-
 /** `X-Forwarded-For` is anybody's to write; only the socket is believed. */
 function sourceIp(c: Context<AppEnv>): string {
   if (bindingsOf(c).incoming === undefined) return '';
@@ -133,10 +122,7 @@ function sourceIp(c: Context<AppEnv>): string {
 function forCaller(error: unknown, invocationId: string, isOwner: boolean): unknown {
   if (!(error instanceof GatewayError)) return error;
   const { code, faults, retryAfterSeconds, timing } = error;
-  const message =
-    isOwner || !OWN_WORDS.has(code)
-      ? error.message
-      : `The function failed; its owner finds out why by the invocation ${invocationId}`;
+  const message = isOwner || !hidesOwnWords(code) ? error.message : failedFor(invocationId);
   return new GatewayError(code, message, {
     invocationId,
     faults,

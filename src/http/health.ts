@@ -8,6 +8,7 @@ export function registerHealth(app: App, { ready }: AppDeps): void {
   const alive = createRoute({
     method: 'get',
     path: '/healthz',
+    operationId: 'isAlive',
     summary: 'Whether the process answers',
     responses: { 200: json('It does', z.object({ status: z.literal('ok') })) },
   });
@@ -16,6 +17,7 @@ export function registerHealth(app: App, { ready }: AppDeps): void {
   const readiness = createRoute({
     method: 'get',
     path: '/readyz',
+    operationId: 'isReady',
     summary: 'Whether calls can be served',
     responses: {
       200: json('They can', z.object({ status: z.literal('ready') })),

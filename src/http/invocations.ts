@@ -13,6 +13,7 @@ export function registerInvocations(app: App, { auth, invocations, events }: App
   const get = createRoute({
     method: 'get',
     path: '/v1/invocations/{id}',
+    operationId: 'getInvocation',
     summary: 'One invocation of one of your functions',
     security: bearer,
     middleware: [read] as const,
@@ -31,6 +32,7 @@ export function registerInvocations(app: App, { auth, invocations, events }: App
   const list = createRoute({
     method: 'get',
     path: '/v1/events/{name}/invocations',
+    operationId: 'listInvocations',
     summary: 'Invocations of one of your functions, newest first',
     security: bearer,
     middleware: [read] as const,

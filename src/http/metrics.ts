@@ -15,6 +15,7 @@ export function registerMetrics(app: App, { render, token }: MetricsSource): voi
   app.openAPIRegistry.registerPath({
     method: 'get',
     path: '/metrics',
+    operationId: 'readMetrics',
     summary: 'Numbers for Prometheus; needs METRICS_TOKEN as bearer token where that is set',
     responses: {
       200: { description: 'The numbers', content: { 'text/plain': { schema: z.string() } } },

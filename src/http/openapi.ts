@@ -1,5 +1,4 @@
-import type { RouteConfig } from '@hono/zod-openapi';
-import type { z } from 'zod';
+import { type RouteConfig, z } from '@hono/zod-openapi';
 import type { App } from './context.ts';
 import { problemSchema } from './problem.ts';
 
@@ -7,6 +6,24 @@ import { problemSchema } from './problem.ts';
 export function json<T extends z.ZodType>(description: string, schema: T) {
   return { description, content: { 'application/json': { schema } } };
 }
+
+/** A JSON body that must be there; other types are documented as well as `application/json`. */
+export function jsonRequest<T extends z.ZodType>(schema: T, alsoType?: string) {
+  const content = { 'application/json': { schema } };
+  return {
+    body: {
+      required: true,
+      content: alsoType === undefined ? content : { ...content, [alsoType]: { schema } },
+    },
+  };
+}
+
+export const ifMatchHeader = z.object({
+  'if-match': z
+    .string()
+    .optional()
+    .openapi({ description: 'The ETag that the event must still have', example: '"3-mk3x7f2a"' }),
+});
 
 /** The error answers of a route, by status. */
 export function problems<const S extends readonly number[]>(...statuses: S) {
@@ -28,6 +45,16 @@ export function registerOpenApi(app: App): void {
     scheme: 'bearer',
     bearerFormat: 'JWT',
   });
+  const page = (path: string, operationId: string, summary: string, type: string) =>
+    app.openAPIRegistry.registerPath({
+      method: 'get',
+      path,
+      operationId,
+      summary,
+      responses: { 200: { description: summary, content: { [type]: { schema: z.unknown() } } } },
+    });
+  page('/openapi.json', 'getDescription', 'This document', 'application/json');
+  page('/docs', 'getDocumentation', 'This document, to read and to try out in a browser', 'text/html');
   app.doc31('/openapi.json', {
     openapi: '3.1.0',
     info: {

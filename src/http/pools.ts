@@ -7,6 +7,7 @@ export function registerPools(app: App, { auth, pools }: AppDeps): void {
   const list = createRoute({
     method: 'get',
     path: '/v1/pools',
+    operationId: 'listPools',
     summary: 'The warm pools, as they are now',
     security: bearer,
     middleware: [secured(auth, 'events:read')] as const,

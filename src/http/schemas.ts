@@ -65,14 +65,51 @@ const namesOnce = (
   }
 };
 
+const EXAMPLE = {
+  name: 'hello',
+  runtime: 'python',
+  code: 'def handler(event, context):\n    return {"hello": "world"}\n',
+};
+
 /** What `POST /v1/events` takes. */
-export const newEventSchema = z.strictObject(settings).superRefine(namesOnce).openapi('NewEvent');
+export const newEventSchema = z
+  .strictObject(settings)
+  .superRefine(namesOnce)
+  .openapi('NewEvent', { example: EXAMPLE });
 
 /** What `PUT /v1/events/{name}` takes: the whole event again; its name may be left out. */
 export const eventReplacementSchema = z
   .strictObject({ ...settings, name: settings.name.optional() })
   .superRefine(namesOnce)
-  .openapi('EventReplacement');
+  .openapi('EventReplacement', { example: { runtime: EXAMPLE.runtime, code: EXAMPLE.code } });
+
+const patchedVariables = z
+  .record(z.string(), z.string().nullable())
+  .nullish()
+  .openapi({ type: ['object', 'null'], additionalProperties: { type: ['string', 'null'] } });
+
+/** What `PATCH /v1/events/{name}` takes. What comes of it is validated as a replacement. */
+export const eventPatchSchema = z
+  .strictObject({
+    name: settings.name.optional(),
+    runtime: settings.runtime.optional(),
+    code: settings.code.optional(),
+    description: z.string().nullish(),
+    auth: z.enum(AUTH_MODES).nullish(),
+    timeoutMs: settings.timeoutMs.nullable(),
+    memoryMb: settings.memoryMb.nullable(),
+    cpus: settings.cpus.nullable(),
+    env: patchedVariables,
+    secrets: patchedVariables,
+    enabled: z.boolean().nullish(),
+  })
+  .openapi('EventPatch', {
+    description:
+      'A JSON Merge Patch (RFC 7396): what is left out stays; null puts a field back to its default and removes a variable or a secret',
+    example: { timeoutMs: 5_000, env: { MODE: 'fast', DEBUG: null } },
+  });
+
+export type EventPatch = z.output<typeof eventPatchSchema>;
 
 export type EventBody = z.output<typeof eventReplacementSchema>;
 
@@ -101,6 +138,38 @@ export const eventSchema = z
 
 export const eventWithCodeSchema = eventSchema.extend({ code: z.string() }).openapi('EventWithCode');
 export const eventListSchema = z.object({ items: z.array(eventSchema) }).openapi('EventList');
+
+export const eventVersionSchema = z
+  .object({
+    version: z.int(),
+    current: z
+      .boolean()
+      .openapi({ description: 'Whether the function’s URL without a version calls this one' }),
+    url: z.url(),
+    runtime: z.enum(RUNTIMES),
+    timeoutMs: z.int(),
+    memoryMb: z.int(),
+    cpus: z.number(),
+    env: z.record(z.string(), z.string()),
+    secretNames: z.array(z.string()),
+    codeSha256: z.string(),
+    createdAt: time,
+  })
+  .openapi('EventVersion');
+
+export const eventVersionWithCodeSchema = eventVersionSchema
+  .extend({ code: z.string() })
+  .openapi('EventVersionWithCode');
+export const eventVersionPageSchema = z
+  .object({ items: z.array(eventVersionSchema), nextCursor: z.string().nullable() })
+  .openapi('EventVersionPage');
+
+export const versionNumberSchema = z.int().min(1).max(999_999_999);
+
+/** What `POST /v1/events/{name}/rollback` takes. */
+export const rollbackSchema = z
+  .strictObject({ version: versionNumberSchema })
+  .openapi('Rollback', { example: { version: 1 } });
 
 const milliseconds = z.number().optional();
 

@@ -1,0 +1,66 @@
+import type { Context } from 'hono';
+import type { Event } from '../core/event.ts';
+import type { EventStore } from '../core/store.ts';
+import { type ErrorCode, GatewayError } from '../errors.ts';
+import type { Principal } from './auth.ts';
+import type { AppEnv } from './context.ts';
+import { EVENT_NAME } from './schemas.ts';
+import { demandScope } from './scopes.ts';
+
+/** Failures whose message is the function's own words: for its owner's eyes only. */
+const OWN_WORDS: ReadonlySet<ErrorCode> = new Set([
+  'function_error',
+  'out_of_memory',
+  'invalid_response',
+  'response_too_large',
+]);
+const VERSION = /^[1-9]\d{0,8}$/;
+
+/** @throws GatewayError `not_found` */
+export async function findEvent(name: string, events: EventStore): Promise<Event> {
+  const event = EVENT_NAME.test(name) ? await events.find(name) : undefined;
+  if (event === undefined) throw new GatewayError('not_found', 'There is no such event');
+  return event;
+}
+
+/**
+ * The event as it is with one of its versions. Who may call it and whether it is enabled is the event's and not a version's.
+ * @throws GatewayError `not_found`
+ */
+export async function withVersion(
+  event: Event,
+  version: string | undefined,
+  events: EventStore,
+): Promise<Event> {
+  if (version === undefined || version === String(event.current.version)) return event;
+  const current = VERSION.test(version) ? await events.findVersion(event, Number(version)) : undefined;
+  if (current === undefined) {
+    throw new GatewayError('not_found', `The event ${event.name} has no version ${version}`);
+  }
+  return { ...event, current };
+}
+
+/** @throws GatewayError `event_disabled` */
+export function demandEnabled(event: Event): void {
+  if (!event.enabled) throw new GatewayError('event_disabled', `The event ${event.name} is disabled`);
+}
+
+/** A cold start costs everybody, so asking for one needs the scope `bench`. */
+export function asksForCold(c: Context<AppEnv>, principal: Principal | undefined): boolean {
+  if (c.req.header('x-cronium-start')?.toLowerCase() !== 'cold') return false;
+  if (principal === undefined) {
+    throw new GatewayError('insufficient_scope', 'A cold start needs a token with the scope bench', {
+      scope: 'bench',
+    });
+  }
+  demandScope(principal, 'bench');
+  return true;
+}
+
+/** What those are told who do not own the function. */
+export const failedFor = (invocationId: string) =>
+  `The function failed; its owner finds out why by the invocation ${invocationId}`;
+
+export function hidesOwnWords(code: ErrorCode): boolean {
+  return OWN_WORDS.has(code);
+}

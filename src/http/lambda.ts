@@ -1,0 +1,190 @@
+import { z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import type { Event } from '../core/event.ts';
+import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
+import { GatewayError } from '../errors.ts';
+import type { Principal } from './auth.ts';
+import { decode, parseJson, readBody } from './body.ts';
+import { asksForCold, demandEnabled, findEvent, withVersion } from './calls.ts';
+import type { App, AppDeps, AppEnv } from './context.ts';
+import { type Ended, failureBody, lambdaError, logTail } from './lambda-answer.ts';
+import { parseFunctionName } from './lambda-name.ts';
+import { bearer } from './openapi.ts';
+import { demandInvoke } from './scopes.ts';
+import { serverTiming } from './server-timing.ts';
+
+/** The version of Lambda's API is the date in its paths. */
+const PATH = '/2015-03-31/functions/:name/invocations';
+
+/** `Invoke` of AWS Lambda's API, as its own clients call it. */
+export function registerLambda(app: App, deps: AppDeps): void {
+  app.post(PATH, async (c) => {
+    const requestId = deps.newId();
+    try {
+      return await serve(c, deps, requestId);
+    } catch (error) {
+      // The app's own error handler would answer in another form; who watches requests still reads the error here.
+      if (error instanceof Error) c.error = error;
+      if (error instanceof GatewayError) return lambdaError(error, requestId);
+      deps.logger.error('A request failed unexpectedly', { error, method: 'POST', path: c.req.path });
+      const message = 'Something went wrong in the gateway; its log has the reason';
+      return lambdaError(new GatewayError('internal_error', message), requestId);
+    }
+  });
+  document(app);
+}
+
+async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Promise<Response> {
+  const { name, version } = parseFunctionName(c.req.param('name') ?? '', c.req.query('Qualifier'));
+  const { event: served, principal } = await identify(c, name, deps);
+  const event = await withVersion(served, version, deps.events);
+  c.set('event', event);
+  demandEnabled(event);
+  const type = c.req.header('x-amz-invocation-type') ?? 'RequestResponse';
+  if (type !== 'RequestResponse' && type !== 'DryRun') throw unservedType(type);
+  const forceCold = asksForCold(c, principal);
+  const wantsLog = c.req.header('x-amz-log-type') === 'Tail';
+  if (type === 'DryRun') return new Response(null, { status: 204, headers: commonHeaders(requestId, event) });
+
+  const text = decode(await readBody(c.req.raw, deps.config.MAX_BODY_BYTES));
+  const parent = parseTraceparent(c.req.header('traceparent'));
+  const answer = await deps.invoker.invoke(
+    {
+      id: requestId,
+      event,
+      caller: { userId: principal?.userId ?? null, tier: principal?.tier ?? null },
+      payload: text.trim() === '' ? {} : parseJson(text),
+      ...(parent && { traceparent: formatTraceparent(parent) }),
+      forceCold,
+      mode: 'raw',
+    },
+    c.req.raw.signal,
+  );
+  const { raw, body, phases } = answer;
+  if (raw === undefined || !(body instanceof Uint8Array)) throw new TypeError('The answer is not a raw one');
+  const { timeoutMs, memoryMb } = event.current.limits;
+  const ended: Ended = {
+    requestId,
+    version: event.current.version,
+    timeoutMs,
+    memoryMb,
+    phases,
+    raw,
+    at: deps.now(),
+  };
+  const isOwner = principal?.userId === event.ownerId;
+  const headers = commonHeaders(requestId, event);
+  headers.set('content-type', answer.headers['content-type'] ?? 'application/json');
+  headers.set('x-cronium-start', answer.start);
+  headers.set('x-cronium-isolation', answer.isolation);
+  const timing = serverTiming(phases);
+  if (timing !== '') headers.set('server-timing', timing);
+  // What a function prints is its owner's to read.
+  if (wantsLog && isOwner) headers.set('x-amz-log-result', logTail(ended));
+  if (raw.failure === null) return new Response(Buffer.from(body), { headers });
+  headers.set('content-type', 'application/json');
+  headers.set('x-amz-function-error', 'Unhandled');
+  return new Response(JSON.stringify(failureBody(raw.failure, ended, isOwner)), { headers });
+}
+
+/** A token is checked before anything is told of the function, and is not needed for a public one. */
+async function identify(
+  c: Context<AppEnv>,
+  name: string,
+  { auth, events }: AppDeps,
+): Promise<{ event: Event; principal: Principal | undefined }> {
+  const found = await findEvent(name, events).catch((error: unknown) => error as Error);
+  const authorization = authorizationOf(c);
+  if (!(found instanceof Error) && found.auth === 'public' && authorization === undefined) {
+    return { event: found, principal: undefined };
+  }
+  if (authorization === undefined) {
+    const message =
+      'A token is needed: give it to the client as the session token of its credentials, or send it as X-Cronium-Token';
+    throw new GatewayError('unauthorized', message);
+  }
+  const principal = await auth.authenticate(authorization);
+  c.set('principal', principal);
+  if (found instanceof Error) throw found;
+  c.set('event', found);
+  if (found.auth === 'jwt') demandInvoke(principal, found);
+  return { event: found, principal };
+}
+
+/**
+ * The token, from wherever a client can put it. The signature of AWS (SigV4) beside it is not checked: there is no secret
+ * key that the gateway could check it with, and it is the token, signed by its issuer, that authenticates.
+ */
+function authorizationOf(c: Context<AppEnv>): string | undefined {
+  const token = c.req.header('x-cronium-token') ?? c.req.header('x-amz-security-token');
+  if (token !== undefined) return `Bearer ${token}`;
+  const authorization = c.req.header('authorization');
+  return authorization?.startsWith('AWS4-') ? undefined : authorization;
+}
+
+function commonHeaders(requestId: string, event: Event): Headers {
+  return new Headers({
+    'x-amzn-requestid': requestId,
+    'x-cronium-invocation-id': requestId,
+    'x-amz-executed-version': String(event.current.version),
+  });
+}
+
+function unservedType(type: string): GatewayError {
+  return new GatewayError(
+    'bad_request',
+    type === 'Event'
+      ? 'This gateway does not serve the invocation type Event yet; use RequestResponse'
+      : `${JSON.stringify(type)} is no invocation type; use RequestResponse or DryRun`,
+  );
+}
+
+const errorSchema = z
+  .object({ Type: z.enum(['User', 'Service']), message: z.string(), Message: z.string() })
+  .openapi('LambdaError', {
+    description: 'The header `x-amzn-ErrorType` has the name of the exception',
+    example: { Type: 'User', message: 'There is no such event', Message: 'There is no such event' },
+  });
+
+function document(app: App): void {
+  const refused = (description: string) => ({
+    description,
+    content: { 'application/json': { schema: errorSchema } },
+  });
+  app.openAPIRegistry.registerComponent('securitySchemes', 'sessionToken', {
+    type: 'apiKey',
+    in: 'header',
+    name: 'X-Amz-Security-Token',
+    description: 'The token as the session token of AWS credentials; X-Cronium-Token does the same',
+  });
+  app.openAPIRegistry.registerPath({
+    method: 'post',
+    path: PATH.replace(':name', '{name}'),
+    operationId: 'invokeLambda',
+    summary: 'Invoke of AWS Lambda’s API: the body is the function’s event, the answer what it returned',
+    security: [{ sessionToken: [] }, ...bearer, {}],
+    request: {
+      params: z.object({ name: z.string().openapi({ example: 'hello' }) }),
+      query: z.object({ Qualifier: z.string().optional().openapi({ description: 'A version, or $LATEST' }) }),
+      headers: z.object({
+        'x-amz-invocation-type': z.enum(['RequestResponse', 'DryRun']).optional(),
+        'x-amz-log-type': z.enum(['None', 'Tail']).optional(),
+      }),
+      body: { content: { 'application/json': { schema: z.unknown(), example: { who: 'world' } } } },
+    },
+    responses: {
+      200: {
+        description: 'What the function returned, as JSON. With `X-Amz-Function-Error` it failed',
+        content: { 'application/json': { schema: z.unknown() } },
+      },
+      204: { description: 'A dry run: the call would be allowed' },
+      400: refused('The body is not JSON, or a parameter is not valid'),
+      403: refused('No token, a bad one, or one that does not allow it'),
+      404: refused('There is no such function or version'),
+      413: refused('The body is too large'),
+      429: refused('The caller’s slots are used up; see `Retry-After`'),
+      500: refused('The gateway failed'),
+      503: refused('There is no capacity; see `Retry-After`'),
+    },
+  });
+}
