@@ -108,6 +108,24 @@ describe.skipIf(bin === undefined)('two gateways on one Postgres server', () => 
     await expect.poll(seenThere, soon).toBe('later');
   });
 
+  test('find out that they cannot be told, though the connection seems to be there', async () => {
+    await here.create('alice', draft({ code: 'before' }));
+    await expect.poll(seenThere, soon).toBe('before');
+    await sleep(100);
+    await seenThere();
+    const listening = await server.query("select pid from pg_stat_activity where query like 'listen %'");
+    expect(listening).toHaveLength(2);
+    for (const { pid } of listening) process.kill(Number(pid), 'SIGSTOP');
+    try {
+      await here.replace('alice', 'hello', draft({ code: 'after' }));
+      expect(await seenThere()).toBe('before');
+      // A heartbeat every 5 s, which has 3 s to be answered.
+      await expect.poll(seenThere, { timeout: 10_000, interval: 20 }).toBe('after');
+    } finally {
+      await server.thaw();
+    }
+  });
+
   test('need one key: a second one with another is refused', async () => {
     const url = await server.createDatabase();
     await using _first = await openStore({ url, secretsKey: randomBytes(32) });
