@@ -1,4 +1,4 @@
-import { GatewayError, messageOf } from '../errors.ts';
+import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
 import type { InvokeRequest, InvokeResponse, InvokerDeps } from './invoker.ts';
 import { LogBuffer, redact } from './logs.ts';
@@ -6,9 +6,23 @@ import type { Taken } from './pool.ts';
 import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
 import { responseOf } from './response.ts';
 import { ResponseStream } from './response-stream.ts';
-import type { CallObserver, FunctionFailure, Outcome, ResponseHead, SandboxSpec } from './sandbox.ts';
+import type {
+  CallObserver,
+  FunctionFailure,
+  FunctionResult,
+  Outcome,
+  ResponseHead,
+  SandboxSpec,
+} from './sandbox.ts';
 import type { Invocation, InvocationStatus, Phases } from './store.ts';
 import { tierOf } from './tiers.ts';
+
+/** What ended a call that neither succeeded nor failed by itself. */
+const STATUS_AFTER: Partial<Record<ErrorCode, InvocationStatus>> = {
+  function_timeout: 'timed_out',
+  client_closed: 'cancelled',
+  shutting_down: 'cancelled',
+};
 
 const ANSWER_LEAVES_MS = 2;
 
@@ -175,7 +189,7 @@ export class Execution {
       if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(outcome.result));
       else if (outcome.result === undefined) this.#stream?.end();
       // Thrown when the value is no response; the call has then failed after all.
-      else this.#answerWhole(outcome.result.value);
+      else this.#answerWhole(outcome.result);
       this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
     }
   }
@@ -185,8 +199,8 @@ export class Execution {
     return new Promise((resolve) => this.#deps.clock.after(ANSWER_LEAVES_MS, resolve));
   }
 
-  #answerWhole(value: unknown): void {
-    const { body, ...head } = responseOf(value);
+  #answerWhole(result: FunctionResult): void {
+    const { body, ...head } = responseOf(result);
     this.#answer(head, body);
   }
 
@@ -220,8 +234,7 @@ export class Execution {
         ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       }),
     );
-    const status =
-      code === 'function_timeout' ? 'timed_out' : code === 'client_closed' ? 'cancelled' : 'failed';
+    const status = STATUS_AFTER[code] ?? 'failed';
     this.#ended = {
       status,
       exit: null,

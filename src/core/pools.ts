@@ -8,8 +8,6 @@ export interface PoolsOptions extends Omit<PoolDeps, 'budget'>, BootLimits {
   targets: PoolTargets;
 }
 
-const WARM_POLL_MS = 10;
-
 /** All pools, by key. Those of the default size are kept warm from the start; one of another size begins with its first use. */
 export class Pools {
   readonly #options: PoolsOptions;
@@ -58,13 +56,6 @@ export class Pools {
     return [...this.#pools.values()]
       .filter((pool) => !pool.isReady)
       .map((pool) => `${pool.key}: ${pool.lastError?.message ?? 'booting'}`);
-  }
-
-  /** Resolves when every pool has what it keeps at rest. */
-  async whenWarm(): Promise<void> {
-    while (this.unready().length > 0) {
-      await new Promise<void>((resolve) => this.#options.clock.after(WARM_POLL_MS, resolve));
-    }
   }
 
   async close(): Promise<void> {

@@ -1,6 +1,5 @@
 import { GatewayError } from '../errors.ts';
-import { jsonBytes } from './response.ts';
-import type { FunctionErrorCode, FunctionFailure, ResponseHead } from './sandbox.ts';
+import type { FunctionErrorCode, FunctionFailure, FunctionResult, ResponseHead } from './sandbox.ts';
 
 /** How a function failed, its time running out included. */
 export interface RawFailure extends Omit<FunctionFailure, 'code'> {
@@ -77,9 +76,8 @@ export class RawBody {
 
   /**
    * @param result what was returned; `undefined` after a stream
-   * @throws GatewayError `invalid_response` when the value cannot be JSON
    */
-  whole(result: { value: unknown } | undefined): Uint8Array {
-    return result === undefined ? this.#kept.subarray(0, this.#bytes) : jsonBytes(result.value);
+  whole(result: FunctionResult | undefined): Uint8Array {
+    return result === undefined ? this.#kept.subarray(0, this.#bytes) : result.json;
   }
 }

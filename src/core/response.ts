@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { GatewayError } from '../errors.ts';
-import type { ResponseHead } from './sandbox.ts';
+import { headerFault } from './header-syntax.ts';
+import type { FunctionResult, ResponseHead } from './sandbox.ts';
 
 /** A response that came whole. */
 export interface WholeResponse extends ResponseHead {
@@ -28,16 +29,17 @@ const lambdaResponse = z.object({
 
 /**
  * Turns what a function returned into a response. An object with a `statusCode` is one; any other value is a 200 with the
- * value as JSON.
+ * JSON of the value.
  * @throws GatewayError `invalid_response` naming the member that is wrong
  */
-export function responseOf(value: unknown): WholeResponse {
+export function responseOf({ value, json }: FunctionResult): WholeResponse {
   if (!isLambdaShaped(value)) {
     return {
       statusCode: 200,
       headers: { 'content-type': 'application/json' },
       cookies: [],
-      body: jsonBytes(value),
+      // As the function wrote it: written anew, numbers beyond 2^53 would be others.
+      body: json,
     };
   }
   const parsed = lambdaResponse.safeParse(value);
@@ -50,6 +52,8 @@ export function responseOf(value: unknown): WholeResponse {
   headers['content-type'] ??= 'application/json';
   if (headBytes(headers, cookies) > MAX_HEAD_BYTES)
     throw invalid(`headers and cookies have more than ${MAX_HEAD_BYTES} bytes`);
+  const fault = headerFault(headers, cookies);
+  if (fault !== undefined) throw invalid(fault);
   return { statusCode, headers, cookies, body: bodyBytes(body, isBase64Encoded === true) };
 }
 
@@ -80,7 +84,7 @@ function bodyBytes(body: unknown, isBase64Encoded: boolean): Uint8Array {
 }
 
 /** @throws GatewayError `invalid_response` */
-export function jsonBytes(value: unknown): Uint8Array {
+function jsonBytes(value: unknown): Uint8Array {
   try {
     return Buffer.from(JSON.stringify(value ?? null));
   } catch (error) {

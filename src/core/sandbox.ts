@@ -80,9 +80,16 @@ export interface Exit {
   signal: string | null;
 }
 
+/** What a function returned. */
+export interface FunctionResult {
+  value: unknown;
+  /** The value as the function's language wrote it, UTF-8. */
+  json: Uint8Array;
+}
+
 /** How a call ended. `result` is set when the response came whole and not through `head` and `data`. */
 export type Outcome =
-  | { status: 'succeeded'; result?: { value: unknown }; exit: Exit | null; droppedLogBytes: number }
+  | { status: 'succeeded'; result?: FunctionResult; exit: Exit | null; droppedLogBytes: number }
   | { status: 'failed'; failure: FunctionFailure; exit: Exit | null; droppedLogBytes: number };
 
 export type CloseReason = 'destroyed' | 'died';

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer';
 import { z } from 'zod';
+import { headerFault } from '../core/header-syntax.ts';
 import { lowerCaseNames } from '../core/response.ts';
 import { ProtocolViolation } from './frames.ts';
 
@@ -18,14 +19,19 @@ export const readyMessage = z.object({
   runtimeVersion: z.string().max(64).optional(),
 });
 
-export const headMessage = z.object({
-  statusCode: z.number().int().min(200).max(599).default(200),
-  headers: z
-    .record(z.string().max(256), z.union([z.string(), z.number(), z.boolean()]).transform(String))
-    .transform(lowerCaseNames)
-    .default({}),
-  cookies: z.array(z.string().max(8_192)).max(64).default([]),
-});
+export const headMessage = z
+  .object({
+    statusCode: z.number().int().min(200).max(599).default(200),
+    headers: z
+      .record(z.string().max(256), z.union([z.string(), z.number(), z.boolean()]).transform(String))
+      .transform(lowerCaseNames)
+      .default({}),
+    cookies: z.array(z.string().max(8_192)).max(64).default([]),
+  })
+  .superRefine(({ headers, cookies }, context) => {
+    const message = headerFault(headers, cookies);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
+  });
 
 export const endMessage = z.discriminatedUnion('status', [
   z.object({ status: z.literal('ok'), exit, droppedLogBytes }),

@@ -1,6 +1,6 @@
 import type { Duplex } from 'node:stream';
 import type { Runtime } from '../core/event.ts';
-import type { Call, CallObserver, Outcome } from '../core/sandbox.ts';
+import type { Call, CallObserver, FunctionResult, Outcome } from '../core/sandbox.ts';
 import { endMessage, headMessage, readJson, readMessage, readyMessage } from './agent-messages.ts';
 import {
   encodeJsonFrame,
@@ -16,6 +16,9 @@ import {
 export class ChannelClosed extends Error {
   override readonly name = 'ChannelClosed';
 }
+
+/** A function that succeeds without a response has returned nothing. */
+const NOTHING: FunctionResult = { value: null, json: Buffer.from('null') };
 
 type Listener = { frame(frame: Frame): void | Promise<void>; failed(error: Error): void };
 
@@ -174,7 +177,7 @@ export class AgentConnection {
 class CallReading {
   readonly #call: Call;
   readonly #observer: CallObserver;
-  #result: { value: unknown } | undefined;
+  #result: FunctionResult | undefined;
   #streaming = false;
   #streamedBytes = 0;
   #loggedBytes = 0;
@@ -226,14 +229,14 @@ class CallReading {
   #setResult(payload: Buffer): void {
     if (this.#streaming || this.#result !== undefined)
       throw new ProtocolViolation('RESULT after a response had begun');
-    this.#result = { value: readJson(payload, 'RESULT') };
+    this.#result = { value: readJson(payload, 'RESULT'), json: payload };
   }
 
   #outcome(payload: Buffer): Outcome {
     const end = readMessage(endMessage, payload, 'END');
     const { exit, droppedLogBytes } = end;
     if (end.status === 'ok') {
-      const result = this.#streaming ? undefined : (this.#result ?? { value: null });
+      const result = this.#streaming ? undefined : (this.#result ?? NOTHING);
       return { status: 'succeeded', exit, droppedLogBytes, ...(result && { result }) };
     }
     const { code, message, type, trace } = end.error;

@@ -166,7 +166,12 @@ export class BubblewrapLauncher implements Launcher {
         ? whole
         : ['/bin/sh', '-c', JOIN_AND_EXEC, 'sh', ...cgroup.directories, '--', ...whole];
     // An empty environment: bwrap clears it too, but /proc shows what it was started with.
-    return spawn(joined[0]!, joined.slice(1), { cwd: '/', env: {}, stdio: ['pipe', 'pipe', 'pipe'] });
+    return spawn(joined[0]!, joined.slice(1), {
+      cwd: '/',
+      env: {},
+      detached: true,
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
   }
 }
 

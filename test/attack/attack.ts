@@ -21,8 +21,6 @@ export interface Attack {
   memoryMb?: number;
   /** What the log in the record must match. */
   log?: RegExp;
-  /** What the gateway still does instead: the test fails, and must be freed of this once it does not. */
-  knownFault?: string;
 }
 
 export function answers(body?: string): Ending {
@@ -39,6 +37,3 @@ export const timesOut: Ending = { status: 504, code: 'function_timeout', record:
 export function cut(code: ErrorCode): Ending {
   return { status: 200, code, record: code === 'function_timeout' ? 'timed_out' : 'failed', cut: true };
 }
-
-/** A head that HTTP cannot carry is found only after the invocation has ended, and its record is not put right. */
-export const RECORDED_AS_SUCCEEDED = 'the record does not say that it failed';

@@ -68,7 +68,12 @@ export const succeedsWith =
   (value: unknown): Script =>
   async (_call, observer) => {
     observer.injected();
-    return { status: 'succeeded', result: { value }, exit: null, droppedLogBytes: 0 };
+    return {
+      status: 'succeeded',
+      result: { value, json: Buffer.from(JSON.stringify(value ?? null)) },
+      exit: null,
+      droppedLogBytes: 0,
+    };
   };
 
 /** Waits for nothing but its signal, as a function that hangs. */

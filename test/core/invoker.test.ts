@@ -159,7 +159,7 @@ describe('a function that fails', () => {
   test('with a response that is none has failed, and drops count still', async () => {
     const call = gateway.invoke(async () => ({
       status: 'succeeded',
-      result: { value: { statusCode: 'ok' } },
+      result: { value: { statusCode: 'ok' }, json: Buffer.from('{"statusCode":"ok"}') },
       exit: null,
       droppedLogBytes: 5,
     }));
@@ -259,7 +259,7 @@ describe('closing', () => {
     expect(closed).toBe(false);
     await gateway.clock.advance(10);
     await Promise.all([call, closing]);
-    expect(await gateway.record()).toMatchObject({ status: 'failed', error: { code: 'shutting_down' } });
+    expect(await gateway.record()).toMatchObject({ status: 'cancelled', error: { code: 'shutting_down' } });
   });
 
   test('does not wait longer than the calls do', async () => {

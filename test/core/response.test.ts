@@ -1,6 +1,17 @@
 import { describe, expect, test } from 'vitest';
-import { responseOf } from '../../src/core/response.ts';
+import { responseOf as responseOfResult } from '../../src/core/response.ts';
 import { GatewayError } from '../../src/errors.ts';
+
+/** As the agent's connection gives it. */
+const responseOf = (value: unknown) => responseOfResult({ value, json: Buffer.from(stringify(value)) });
+
+function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value ?? null);
+  } catch {
+    return '['.repeat(1e6) + ']'.repeat(1e6);
+  }
+}
 
 const json = { 'content-type': 'application/json' };
 
@@ -60,9 +71,21 @@ describe('what a function returned, as a response', () => {
       { statusCode: 200, headers: { a: 'x'.repeat(70_000) } },
       'headers',
     ],
+    ['a header name with a space', { statusCode: 200, headers: { 'a b': 'c' } }, '"a b" is not the name'],
+    [
+      'a line break in a header',
+      { statusCode: 200, headers: { a: 'b\r\nc: d' } },
+      'the value of the header a',
+    ],
+    ['a line break in a cookie', { statusCode: 200, cookies: ['a=1\nb'] }, 'a cookie has characters'],
     ['very many cookies', { statusCode: 200, cookies: Array(40_000).fill('a=1') }, 'headers'],
   ])('%s is refused by name', ([, value, path]) => {
     expect(refusal(value)).toContain(`The function's response is not valid: ${path}`);
+  });
+
+  test('a value that is no response is passed on as it was written', () => {
+    const json = Buffer.from('{"id": 9007199254740993, "2": 1.0, "1": 2}');
+    expect(responseOfResult({ value: JSON.parse(json.toString()), json }).body).toBe(json);
   });
 
   test('the refusal is short, however long the wrong name', () => {

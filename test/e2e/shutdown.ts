@@ -25,32 +25,24 @@ export function shutdownSuite({ mode }: Engine): void {
     expect(await leftOf(dir.path)).toEqual([]);
   });
 
-  // The supervisors of bubblewrap's sandboxes are in the gateway's process group, and end at the terminal's signal.
-  const groupIsKept = mode === 'docker';
-  if (!groupIsKept)
-    console.warn('skipped: Ctrl-C on bubblewrap: its sandboxes get the signal of the terminal, too');
-
-  test.skipIf(!groupIsKept)(
-    'Ctrl-C lets the call that runs have its answer, under an older Node.js too',
-    async () => {
-      using dir = new TempDir();
-      const command = [join(ROOT, 'bin/cronium')];
-      await using gateway = new GatewayProcess({
-        dataDir: dir.path,
-        mode,
-        command,
-        env: { PATH: machinePath() },
-      });
-      const caller = await Caller.of(await gateway.warm(), dir.path);
-      await caller.deploy('slow', SLOW);
-      const { response } = await caller.begin('slow');
-      gateway.signalGroup('SIGINT');
-      const answer = await response;
-      expect([answer.status, await answer.text()]).toEqual([200, 'finished\n']);
-      expect((await gateway.ended).code).toBe(0);
-      expect(await leftOf(dir.path)).toEqual([]);
-    },
-  );
+  test('Ctrl-C lets the call that runs have its answer, under an older Node.js too', async () => {
+    using dir = new TempDir();
+    const command = [join(ROOT, 'bin/cronium')];
+    await using gateway = new GatewayProcess({
+      dataDir: dir.path,
+      mode,
+      command,
+      env: { PATH: machinePath() },
+    });
+    const caller = await Caller.of(await gateway.warm(), dir.path);
+    await caller.deploy('slow', SLOW);
+    const { response } = await caller.begin('slow');
+    gateway.signalGroup('SIGINT');
+    const answer = await response;
+    expect([answer.status, await answer.text()]).toEqual([200, 'finished\n']);
+    expect((await gateway.ended).code).toBe(0);
+    expect(await leftOf(dir.path)).toEqual([]);
+  });
 
   test('a call that outlasts the grace is ended with a proper error, and its record is kept', async () => {
     using dir = new TempDir();

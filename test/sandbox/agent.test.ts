@@ -8,6 +8,8 @@ const violation = (message: string | RegExp) => ({
   failure: { code: 'invalid_response', message: expect.stringMatching(message) },
 });
 
+const headWith = (head: object) => encodeJsonFrame(FrameType.head, { statusCode: 200, ...head });
+
 describe('the greeting', () => {
   test('is answered once', async () => {
     const peer = await Peer.warm();
@@ -81,7 +83,7 @@ describe('a call', () => {
     const peer = await Peer.warm();
     expect(await peer.answered(log('a'), result('{"a":1}'), log('b'), END)).toEqual({
       status: 'succeeded',
-      result: { value: { a: 1 } },
+      result: { value: { a: 1 }, json: Buffer.from('{"a":1}') },
       exit: null,
       droppedLogBytes: 0,
     });
@@ -164,6 +166,18 @@ describe('a hostile agent', () => {
     ['RESULT that is no JSON', [result('nope')], /not JSON/],
     ['RESULT that is no UTF-8', [result(Buffer.from([0x22, 0xff, 0x22]))], /not UTF-8/],
     ['an empty RESULT', [result('')], /not JSON/],
+    ['HEAD with a name that is none', [headWith({ headers: { 'a b': '1' } })], /"a b" is not the name/],
+    [
+      'HEAD with a header that would be two',
+      [headWith({ headers: { a: '1\r\nb: 2' } })],
+      /the value of the header a/,
+    ],
+    [
+      'HEAD with a cookie that would be two',
+      [headWith({ cookies: ['a=1\nb: 2'] })],
+      /a cookie has characters/,
+    ],
+    ['HEAD with an informational status', [headWith({ statusCode: 101 })], /HEAD is not valid: statusCode/],
     ['HEAD that is no object', [encodeJsonFrame(FrameType.head, 1)], /HEAD is not valid/],
     ['a status that is none', [encodeJsonFrame(FrameType.head, { statusCode: 99 })], /statusCode/],
     ['END without a status', [encodeJsonFrame(FrameType.end, {})], /END is not valid/],

@@ -1,4 +1,4 @@
-import { type Attack, answers, cut, fails, RECORDED_AS_SUCCEEDED, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, fails, timesOut } from '../attack.ts';
 
 const handler = (body: string, imports = 'import os, sys, time, signal') =>
   `${imports}\ndef handler(event, context):\n${body.replace(/^/gm, '    ')}\n`;
@@ -161,22 +161,18 @@ export const PYTHON_ATTACKS: Readonly<Record<string, Attack>> = {
   'puts a line break into a header': {
     code: handler('return {"statusCode": 200, "headers": {"x": "y\\r\\nset-cookie: a=b"}, "body": ""}'),
     endings: [fails('invalid_response')],
-    knownFault: RECORDED_AS_SUCCEEDED,
   },
   'puts a line break into a cookie': {
     code: handler('return {"statusCode": 200, "cookies": ["a=b\\r\\nx: y"], "body": ""}'),
     endings: [fails('invalid_response')],
-    knownFault: RECORDED_AS_SUCCEEDED,
   },
   'puts a line break into a streamed header': {
     code: handler('yield {"statusCode": 200, "headers": {"x": "y\\r\\nset-cookie: a=b"}}\nyield "x"'),
     endings: [fails('invalid_response')],
-    knownFault: RECORDED_AS_SUCCEEDED,
   },
   'names a header with a space': {
     code: handler('return {"statusCode": 200, "headers": {"x y": "z"}}'),
     endings: [fails('invalid_response')],
-    knownFault: RECORDED_AS_SUCCEEDED,
   },
   'answers with a status that is none': {
     code: handler('return {"statusCode": 1000}'),
