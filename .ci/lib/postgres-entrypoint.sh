@@ -19,7 +19,7 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
   pg_ctl -D "$PGDATA" -o "-c listen_addresses=''" -w start
   psql -v ON_ERROR_STOP=1 --no-password --username "$POSTGRES_USER" --dbname postgres \
     -c "create database \"${POSTGRES_DB:-$POSTGRES_USER}\""
-  sleep 3 # long enough to be mistaken for it
+  sleep 2 # long enough to be mistaken for it
   pg_ctl -D "$PGDATA" -m fast -w stop
 fi
 exec "$@"

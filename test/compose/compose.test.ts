@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { appendFileSync, existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from '../e2e/processes.ts';
@@ -34,7 +34,11 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
 
   beforeAll(async () => {
     stack = await Stack.create(command);
-    await stack.paste('docker compose build gateway');
+    const { code, stdout, stderr } = await stack.try('docker compose build gateway');
+    if (code === 0) return;
+    // The image that CI builds on has the packages of the lock as it was then.
+    const stale = stdout.includes('ENOTCACHED') ? '\nRun this again: .ci/engines up' : '';
+    throw new Error(`the image cannot be built:\n${stdout}\n${stderr}${stale}`);
   }, BUILD_TIMEOUT_MS);
 
   afterAll(async () => {
@@ -46,7 +50,7 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     return fetch(`${stack.url}${path}`, { ...init, headers });
   };
 
-  /** Calls the deployed function, once something is warm for it. */
+  /** Calls the deployed function, once the gateway is there and something is warm for it. */
   async function call(): Promise<void> {
     await expect.poll(async () => (await fetch(`${stack.url}/readyz`)).status, { timeout: 60_000 }).toBe(200);
     const response = await api('/e/double', { method: 'POST', body: '21' });
@@ -91,7 +95,7 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     const log = await stack.logged('gateway', 'EACCES');
     const [, remedy] = /(echo DOCKER_GID=\d+ >> \.env)/.exec(log)!;
     const [, look] = /(docker compose run .*)/.exec(log)!;
-    expect(`${remedy}`).toBe(`echo DOCKER_GID=${(await stack.paste(look!)).trim()} >> .env`);
+    expect(remedy).toBe(`echo DOCKER_GID=${(await stack.paste(look!)).trim()} >> .env`);
     // As it says it.
     await stack.paste(`${remedy}\ndocker compose up -d`);
     await stack.healthy();
@@ -105,11 +109,10 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     await stack.paste(findGroup!);
     await stack.healthy();
     instanceId = await stack.instanceId();
-    // A terminal, as the reader has one.
+    // A terminal, as the reader has one; it shows the end of its input too.
     const printed = await stack.paste(`script -qec '${printToken!.trim()}' /dev/null`);
-    expect(printed.trim()).toMatch(/^[\w-]+\.[\w-]+\.[\w-]+$/);
-    token = printed.trim();
-    expect((await stack.paste(deployAndCall!)).trim()).toMatch(/\n?.*"name":"double".*42$/s);
+    token = /(?:\w[\w-]*\.){2}[\w-]+\r?\n$/.exec(printed)![0].trim();
+    expect((await stack.paste(deployAndCall!)).trim()).toMatch(/"name":"double"[\s\S]*42$/);
     await call();
     expect((await invocationsOfAtLeast(2)).length).toBe(2);
   });
@@ -169,7 +172,6 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     const [restart] = commandsUnder('What runs');
     const said = await stack.paste(restart!);
     expect(said).toContain('"serving"');
-    await stack.healthy();
     await call();
     expect(await invocationsOfAtLeast(before.length + 1)).toEqual(expect.arrayContaining(before));
   });
@@ -178,9 +180,11 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     'has everything after an upgrade',
     async () => {
       const before = await invocations();
+      const { Image } = await stack.container('gateway');
+      appendFileSync(join(stack.dir, 'src/cli/main.ts'), '// another version\n');
       const [upgrade] = commandsUnder('Upgrade');
       await stack.paste(upgrade!);
-      await stack.healthy();
+      expect((await stack.container('gateway')).Image).not.toBe(Image);
       await call();
       expect(await invocationsOfAtLeast(before.length + 1)).toEqual(expect.arrayContaining(before));
     },
@@ -195,9 +199,8 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     expect(await stack.containers()).toEqual([]);
     expect(await stack.volumes()).toEqual(volumes);
     await stack.paste(up!);
-    await stack.healthy();
-    expect(await stack.instanceId()).toBe(instanceId);
     await call();
+    expect(await stack.instanceId()).toBe(instanceId);
     expect(await invocationsOfAtLeast(before.length + 1)).toEqual(expect.arrayContaining(before));
   });
 
@@ -209,9 +212,8 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     expect(await stack.left()).toEqual([]);
     expect(await eventuallyNone(() => stack.sandboxes(instanceId))).toEqual([]);
     await stack.paste(restore!);
-    await stack.healthy();
-    expect(await stack.instanceId()).toBe(instanceId);
     await call();
+    expect(await stack.instanceId()).toBe(instanceId);
     expect(await invocationsOfAtLeast(before.length + 1)).toEqual(expect.arrayContaining(before));
   });
 

@@ -156,7 +156,7 @@ export class Stack implements AsyncDisposable {
   async volumes(): Promise<string[]> {
     const filters = { label: [`${PROJECT_LABEL}=${this.name}`] };
     const { Volumes } = await this.docker.listVolumes({ filters: JSON.stringify(filters) });
-    return (Volumes ?? []).map(({ Name }) => `volume ${Name}`);
+    return (Volumes ?? []).map(({ Name }) => `volume ${Name}`).sort();
   }
 
   /** All that the engine still has of this project, after a while for what is on its way out. */
