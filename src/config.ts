@@ -96,6 +96,12 @@ export const settings = z.object({
   RUN_BYTES: whole(1_048_576, 10_737_418_240)
     .default(10_485_760)
     .describe('Size of /run in a sandbox, bytes'),
+  HEADERS_TIMEOUT_MS: whole(100, 600_000)
+    .default(10_000)
+    .describe('How long the headers of a request may take to arrive, ms'),
+  REQUEST_TIMEOUT_MS: whole(100, 3_600_000)
+    .default(60_000)
+    .describe('How long a whole request may take to arrive, ms'),
   MAX_BODY_BYTES: whole(1, 33_554_432).default(6_291_456).describe('Largest request body, bytes'),
   MAX_RESPONSE_BYTES: whole(1, 33_554_432)
     .default(6_291_456)

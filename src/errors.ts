@@ -10,7 +10,9 @@ export type ErrorCode =
   | 'method_not_allowed'
   | 'event_exists'
   | 'precondition_failed'
+  | 'request_timeout'
   | 'body_too_large'
+  | 'headers_too_large'
   | 'unsupported_media_type'
   | 'validation_failed'
   | 'too_many_requests'
@@ -40,7 +42,9 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   method_not_allowed: 405,
   event_exists: 409,
   precondition_failed: 412,
+  request_timeout: 408,
   body_too_large: 413,
+  headers_too_large: 431,
   unsupported_media_type: 415,
   validation_failed: 422,
   too_many_requests: 429,

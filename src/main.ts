@@ -158,7 +158,10 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     onAnswered,
     metrics: { render: () => metrics.render(), token: config.METRICS_TOKEN },
   });
-  const server = await listen(app, address);
+  const server = await listen(app, address, {
+    headersTimeoutMs: config.HEADERS_TIMEOUT_MS,
+    requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
+  });
   parts.defer(() => server.close());
   // Taken apart first: the server's connections and the pools are needed until the last invocation has ended.
   parts.defer(() => invoker.close(config.SHUTDOWN_GRACE_MS));

@@ -1,7 +1,8 @@
-import type { Server } from 'node:http';
+import { createServer as createHttpServer } from 'node:http';
 import { type AddressInfo, createServer, type Server as NetServer } from 'node:net';
-import { createAdaptorServer } from '@hono/node-server';
+import { getRequestListener } from '@hono/node-server';
 import type { App } from './context.ts';
+import { answerImpossible, explainRefused, hasOneHost, refuseTwoHosts } from './refused-requests.ts';
 
 export interface Listening {
   /** `http://host:port`, for a caller on this machine when the address is a wildcard. */
@@ -14,15 +15,21 @@ export interface Listening {
 
 /** How long the last responses may take to leave after every invocation has ended, ms. */
 const FLUSH_MS = 1_000;
-/** Whoever sends headers or a body more slowly holds a socket for nothing, ms. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 60_000;
+/** How often to look for those who are too slow, ms: left to itself, Node.js looks only every 30 s. */
+const SLOWNESS_CHECK_MS = 1_000;
 /** What the system and its name server say of one; EAI_AGAIN comes from a machine without a name server. */
 const NOT_AN_ADDRESS = new Set(['EADDRNOTAVAIL', 'EAFNOSUPPORT', 'EAI_AGAIN', 'EINVAL', 'ENOTFOUND']);
 
 export interface Address {
   host: string;
   port: number;
+}
+
+/** Whoever sends more slowly holds a socket for nothing. */
+export interface Slowness {
+  headersTimeoutMs: number;
+  /** Headers and body together. */
+  requestTimeoutMs: number;
 }
 
 /**
@@ -39,11 +46,20 @@ export async function checkAddress(address: Address): Promise<void> {
  * Serves the app.
  * @throws Error naming HOST or PORT when the address cannot be had
  */
-export async function listen(app: App, address: Address): Promise<Listening> {
-  const server = createAdaptorServer({
-    fetch: app.fetch,
-    serverOptions: { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: REQUEST_TIMEOUT_MS },
-  }) as Server;
+export async function listen(app: App, address: Address, slowness: Slowness): Promise<Listening> {
+  const { headersTimeoutMs, requestTimeoutMs } = slowness;
+  const answer = getRequestListener(app.fetch, { errorHandler: answerImpossible });
+  const server = createHttpServer(
+    {
+      headersTimeout: Math.min(headersTimeoutMs, requestTimeoutMs),
+      requestTimeout: requestTimeoutMs,
+      connectionsCheckingInterval: SLOWNESS_CHECK_MS,
+      // Their absence is told as a problem too.
+      requireHostHeader: false,
+    },
+    (incoming, outgoing) => (hasOneHost(incoming) ? answer(incoming, outgoing) : refuseTwoHosts(incoming)),
+  );
+  explainRefused(server);
   await bind(server, address);
   const closed = new Promise<void>((resolve) => server.once('close', resolve));
   let accepting = true;
