@@ -40,6 +40,11 @@ export class BootBudget {
     return 0;
   }
 
+  /** Whether nothing boots because the host is short of memory. */
+  get shortOfMemory(): boolean {
+    return this.#limits.isMemoryShort?.() ?? false;
+  }
+
   /** Whether only the number of sandboxes, and not of boots, stands in the way: destroying a warm one would make room. */
   get full(): boolean {
     return this.#sandboxes >= this.#limits.maxSandboxes;

@@ -132,8 +132,13 @@ export class Execution {
   #noCapacity(): GatewayError {
     const { admission, pools, options } = this.#deps;
     const failing = pools.lastError(this.#spec);
-    if (failing === null) return admission.waitedTooLong(this.#userKey, options.queueTimeoutMs);
     const { retryAfterSeconds } = admission;
+    // Who has a turn and no sandbox waits for the host and not for others.
+    if (failing === null && this.#phases.admit !== undefined && pools.shortOfMemory) {
+      const message = 'The host is short of memory, and no sandbox was booted; try again later.';
+      return new GatewayError('no_capacity', message, { retryAfterSeconds });
+    }
+    if (failing === null) return admission.waitedTooLong(this.#userKey, options.queueTimeoutMs);
     return new GatewayError(failing.code, failing.message, { retryAfterSeconds, cause: failing });
   }
 

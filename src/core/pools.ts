@@ -47,15 +47,21 @@ export class Pools {
     return this.#pools.get(poolKey(spec))?.lastError ?? null;
   }
 
+  /** Whether nothing boots because the host is short of memory. */
+  get shortOfMemory(): boolean {
+    return this.#budget.shortOfMemory;
+  }
+
   status(): PoolStatus[] {
     return [...this.#pools.values()].map((pool) => pool.status());
   }
 
   /** Pools that do not have what they keep at rest, with the reason where there is one. */
   unready(): string[] {
+    const otherwise = this.shortOfMemory ? 'the host is short of memory' : 'booting';
     return [...this.#pools.values()]
       .filter((pool) => !pool.isReady)
-      .map((pool) => `${pool.key}: ${pool.lastError?.message ?? 'booting'}`);
+      .map((pool) => `${pool.key}: ${pool.lastError?.message ?? otherwise}`);
   }
 
   async close(): Promise<void> {

@@ -14,7 +14,7 @@ import { demandScope, type Scope } from './scopes.ts';
 
 export type AppConfig = Pick<
   Config,
-  'PUBLIC_URL' | 'MAX_BODY_BYTES' | 'DEFAULT_TIMEOUT_MS' | 'DEFAULT_MEMORY_MB' | 'DEFAULT_CPUS'
+  'PUBLIC_URL' | 'TIERS' | 'MAX_BODY_BYTES' | 'DEFAULT_TIMEOUT_MS' | 'DEFAULT_MEMORY_MB' | 'DEFAULT_CPUS'
 >;
 
 export interface Readiness {

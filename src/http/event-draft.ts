@@ -1,5 +1,6 @@
-import type { Event, EventDraft } from '../core/event.ts';
-import { GatewayError } from '../errors.ts';
+import type { Event, EventDraft, EventLimits } from '../core/event.ts';
+import { overTier, type Tier } from '../core/tiers.ts';
+import { type Fault, GatewayError } from '../errors.ts';
 import type { AppConfig } from './context.ts';
 import { invalid } from './problem.ts';
 import { type EventBody, type EventPatch, eventReplacementSchema } from './schemas.ts';
@@ -7,16 +8,32 @@ import { type EventBody, type EventPatch, eventReplacementSchema } from './schem
 type Variables = Readonly<Record<string, string>>;
 type VariablesPatch = Readonly<Record<string, string | null>> | null | undefined;
 
+/**
+ * What a deploy comes to. Limits that it leaves out are the gateway's defaults, or the tier's where those are lower.
+ * @throws GatewayError `validation_failed` naming each limit that is over the tier's
+ */
 export function draftOf(
   body: EventBody & { secrets: Record<string, string> },
   name: string,
   config: AppConfig,
+  tier: Tier,
+): EventDraft {
+  const draft = anyDraftOf(body, name, config, tier);
+  demandWithin(tier, draft.limits);
+  return draft;
+}
+
+function anyDraftOf(
+  body: EventBody & { secrets: Record<string, string> },
+  name: string,
+  config: AppConfig,
+  tier: Tier,
 ): EventDraft {
   const { runtime, code, description, auth, enabled, env, secrets } = body;
   const limits = {
-    timeoutMs: body.timeoutMs ?? config.DEFAULT_TIMEOUT_MS,
-    memoryMb: body.memoryMb ?? config.DEFAULT_MEMORY_MB,
-    cpus: body.cpus ?? config.DEFAULT_CPUS,
+    timeoutMs: body.timeoutMs ?? Math.min(config.DEFAULT_TIMEOUT_MS, tier.timeoutMs),
+    memoryMb: body.memoryMb ?? Math.min(config.DEFAULT_MEMORY_MB, tier.memoryMb),
+    cpus: body.cpus ?? Math.min(config.DEFAULT_CPUS, tier.cpus),
   };
   return { name, runtime, code, description, auth, enabled, limits, env, secrets };
 }
@@ -30,9 +47,10 @@ export function keptSecrets(before: Event, env: Variables): Record<string, strin
 /**
  * JSON Merge Patch (RFC 7396) of the event as a deploy would give it: what is left out stays, null puts a field back to its
  * default and removes a variable. A variable that is set in `env` moves there from the secrets, and the other way round.
+ * Limits from before the tier allowed less may stay as they are.
  * @throws GatewayError `validation_failed` when the result could not be deployed
  */
-export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig): EventDraft {
+export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig, tier: Tier): EventDraft {
   const { name: _name, env: envPatch, secrets: secretsPatch, ...fields } = patch;
   const { current, description, auth, enabled } = before;
   const { runtime, code, limits } = current;
@@ -47,7 +65,20 @@ export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig
   };
   const parsed = eventReplacementSchema.safeParse(body);
   if (!parsed.success) throw invalid(parsed.error);
-  return draftOf({ ...parsed.data, secrets: parsed.data.secrets ?? {} }, before.name, config);
+  const draft = anyDraftOf({ ...parsed.data, secrets: parsed.data.secrets ?? {} }, before.name, config, tier);
+  demandWithin(tier, draft.limits, limits);
+  return draft;
+}
+
+/** @param before limits that need not be within, as long as they stay */
+function demandWithin(tier: Tier, limits: EventLimits, before?: EventLimits): void {
+  const over = overTier(limits, tier).filter(({ limit }) => limits[limit] !== before?.[limit]);
+  if (over.length === 0) return;
+  const faults = over.map(
+    ({ limit, most }): Fault => ({ path: limit, message: `must be at most ${most}, which is your tier’s` }),
+  );
+  const names = over.map(({ limit }) => limit).join(', ');
+  throw new GatewayError('validation_failed', `More than your tier allows: see ${names}`, { faults });
 }
 
 /** @param other the patch of the other kind of variables, to which some may move */

@@ -1,6 +1,8 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { tierOf } from '../core/tiers.ts';
 import { jsonBody } from './body.ts';
-import { type App, type AppDeps, secured } from './context.ts';
+import { type App, type AppDeps, type AppEnv, secured } from './context.ts';
 import { draftOf, keepsName, keptSecrets, patchedDraft } from './event-draft.ts';
 import { baseUrl, etagOf, notFound, owned, unchangedSince, viewOf } from './event-view.ts';
 import { bearer, ifMatchHeader, json, jsonRequest, problems } from './openapi.ts';
@@ -24,6 +26,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
   const read = secured(auth, 'events:read');
   const write = secured(auth, 'events:write');
   const body = jsonBody(MAX_BODY_BYTES);
+  const tierFor = (c: Context<AppEnv>) => tierOf(config.TIERS, c.var.principal.tier);
 
   const create = createRoute({
     method: 'post',
@@ -37,7 +40,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
   });
   app.openapi(create, async (c) => {
     const request = c.req.valid('json');
-    const draft = draftOf({ ...request, secrets: request.secrets ?? {} }, request.name, config);
+    const draft = draftOf({ ...request, secrets: request.secrets ?? {} }, request.name, config, tierFor(c));
     const event = await events.create(c.var.principal.userId, draft);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 201, {
       Location: `/v1/events/${event.name}`,
@@ -95,11 +98,17 @@ export function registerEvents(app: App, deps: AppDeps): void {
     const request = c.req.valid('json');
     const { userId } = c.var.principal;
     const check = unchangedSince(c.req.valid('header')['if-match']);
+    const tier = tierFor(c);
     const before = await owned(deps, userId, name);
     keepsName(request, name);
     const event = await events.replace(userId, before.name, (now) => {
       check(now);
-      return draftOf({ ...request, secrets: request.secrets ?? keptSecrets(now, request.env) }, name, config);
+      return draftOf(
+        { ...request, secrets: request.secrets ?? keptSecrets(now, request.env) },
+        name,
+        config,
+        tier,
+      );
     });
     if (event === undefined) throw notFound(name);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
@@ -123,11 +132,12 @@ export function registerEvents(app: App, deps: AppDeps): void {
     const patch = c.req.valid('json');
     const { userId } = c.var.principal;
     const check = unchangedSince(c.req.valid('header')['if-match']);
+    const tier = tierFor(c);
     const before = await owned(deps, userId, name);
     keepsName(patch, name);
     const event = await events.replace(userId, before.name, (now) => {
       check(now);
-      return patchedDraft(now, patch, config);
+      return patchedDraft(now, patch, config, tier);
     });
     if (event === undefined) throw notFound(name);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { body, Harness, jsonOf } from './harness.ts';
 
 let gateway: Harness;
@@ -175,6 +176,7 @@ describe('the configured public URL', () => {
   test('is where the functions are said to be', async () => {
     const config = {
       PUBLIC_URL: 'https://fn.example.com/base/',
+      TIERS: { default: WIDEST_TIER },
       MAX_BODY_BYTES: 10,
       DEFAULT_TIMEOUT_MS: 1,
       DEFAULT_MEMORY_MB: 64,

@@ -5,6 +5,7 @@ import { getRequestListener } from '@hono/node-server';
 import { v7 as uuidv7 } from 'uuid';
 import type { InvokeRequest, InvokeResponse } from '../../src/core/invoker.ts';
 import type { Store } from '../../src/core/store.ts';
+import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { createApp } from '../../src/http/app.ts';
 import { createAuthenticator } from '../../src/http/auth.ts';
 import type { App, AppDeps } from '../../src/http/context.ts';
@@ -47,6 +48,7 @@ export class Harness implements AsyncDisposable {
     this.app = createApp({
       config: {
         PUBLIC_URL: undefined,
+        TIERS: { default: WIDEST_TIER },
         MAX_BODY_BYTES: 1_000,
         DEFAULT_TIMEOUT_MS: 30_000,
         DEFAULT_MEMORY_MB: 512,
