@@ -29,10 +29,10 @@ const OTHERS_MAY_READ_AND_ENTER = 0o005;
  */
 export class Stage {
   readonly files: HostFiles;
-  readonly #directory: string;
+  readonly directory: string;
 
   private constructor(directory: string, files: HostFiles) {
-    this.#directory = directory;
+    this.directory = directory;
     this.files = files;
   }
 
@@ -71,7 +71,7 @@ export class Stage {
   }
 
   async remove(): Promise<void> {
-    await rm(this.#directory, { recursive: true, force: true });
+    await rm(this.directory, { recursive: true, force: true });
   }
 }
 

@@ -1,17 +1,15 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { access, constants } from 'node:fs/promises';
-import type { Readable, Writable } from 'node:stream';
+import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxSpec } from '../core/sandbox.ts';
 import { bubblewrapArgs } from './bubblewrap-args.ts';
 import { Stage } from './bubblewrap-stage.ts';
 import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
 import type { Launched, Launcher } from './launcher.ts';
-import { ProcessChannel } from './process-channel.ts';
 import { childrenOf, isAlive, signalProcess } from './process-tree.ts';
 import { ResourceManager, type Watch } from './resource-manager.ts';
-import { Tail } from './tail.ts';
+import { type Spawned, Spawner } from './spawner.ts';
 
 export interface BubblewrapOptions {
   instanceId: string;
@@ -35,13 +33,12 @@ const GONE_TIMEOUT_MS = 5_000;
 const JOIN_AND_EXEC =
   'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
 
-type Child = ChildProcessByStdio<Writable, Readable, Readable>;
-
 /** Sandboxes as process trees in namespaces of their own, by bubblewrap: for hosts without a container engine. */
 export class BubblewrapLauncher implements Launcher {
   readonly isolation = 'bubblewrap';
   readonly #options: BubblewrapOptions;
   readonly #stage: Stage;
+  readonly #spawner: Spawner;
   readonly #cgroups: Cgroups | undefined;
   readonly #manager = new ResourceManager();
   readonly #live = new Set<BubblewrapSandbox>();
@@ -49,9 +46,15 @@ export class BubblewrapLauncher implements Launcher {
   #dropsUser: boolean;
   #launches = randomInt(OUTER_UIDS);
 
-  private constructor(options: BubblewrapOptions, stage: Stage, cgroups: Cgroups | undefined) {
+  private constructor(
+    options: BubblewrapOptions,
+    stage: Stage,
+    spawner: Spawner,
+    cgroups: Cgroups | undefined,
+  ) {
     this.#options = options;
     this.#stage = stage;
+    this.#spawner = spawner;
     this.#cgroups = cgroups;
     this.#dropsUser = process.getuid?.() === 0;
   }
@@ -69,7 +72,9 @@ export class BubblewrapLauncher implements Launcher {
         ? detectCgroups(`cronium-${options.instanceId}`)
         : undefined;
     await Stage.sweep(options.instanceId);
-    const launcher = new BubblewrapLauncher(options, await Stage.create(options), cgroups);
+    const stage = await Stage.create(options);
+    const spawner = await Spawner.start(stage.directory);
+    const launcher = new BubblewrapLauncher(options, stage, spawner, cgroups);
     await launcher.#prove().catch(async (error) => {
       await launcher.close();
       throw error;
@@ -89,12 +94,11 @@ export class BubblewrapLauncher implements Launcher {
     const id = `bwrap-${this.#options.instanceId}-${this.#launches}`;
     const cgroup = this.#cgroups?.create(`${this.#launches}`, spec);
     const args = bubblewrapArgs(spec, this.#stage.files, this.#options.limitsEnabled);
-    const child = this.#spawn(['/usr/bin/bwrap', ...args], cgroup);
-    const watch =
-      cgroup === undefined && this.#options.limitsEnabled && child.pid !== undefined
-        ? this.#manager.watch(child.pid, spec)
-        : undefined;
-    const sandbox = new BubblewrapSandbox(id, child, cgroup, watch);
+    const spawned = await this.#spawn(['/usr/bin/bwrap', ...args], cgroup);
+    const { pid } = spawned;
+    const isWatched = cgroup === undefined && this.#options.limitsEnabled && pid !== undefined;
+    const watch = isWatched ? this.#manager.watch(pid, spec) : undefined;
+    const sandbox = new BubblewrapSandbox(id, spawned, cgroup, watch);
     this.#live.add(sandbox);
     sandbox.removed.then(() => this.#live.delete(sandbox));
     return sandbox;
@@ -108,6 +112,7 @@ export class BubblewrapLauncher implements Launcher {
 
   async close(): Promise<void> {
     await Promise.all([...this.#live].map((sandbox) => sandbox.kill()));
+    await this.#spawner.close();
     await this.#cgroups?.close();
     await this.#stage.remove();
   }
@@ -133,81 +138,59 @@ export class BubblewrapLauncher implements Launcher {
     };
     const args = bubblewrapArgs(spec, this.#stage.files, this.#options.limitsEnabled);
     const command = args.slice(0, args.lastIndexOf('--') + 1);
-    const child = this.#spawn(['/usr/bin/bwrap', ...command, '/usr/bin/true'], undefined);
-    const stderr = new Tail();
-    child.stderr.on('data', (chunk: Buffer) => stderr.append(chunk));
-    child.stdout.resume();
-    const timer = setTimeout(() => child.kill('SIGKILL'), PROBE_TIMEOUT_MS);
-    try {
-      return await new Promise((resolve) => {
-        child.once('error', (error) => resolve(error.message));
-        child.once('close', (code, signal) =>
-          resolve(code === 0 ? undefined : stderr.text().trim() || `it ended with ${code ?? signal}`),
-        );
-      });
-    } finally {
-      clearTimeout(timer);
-    }
+    // `true` says nothing: what it leaves is either nothing or a reason.
+    const spawned = await this.#spawn(
+      ['/usr/bin/bwrap', ...command, '/bin/sh', '-c', 'echo ok >&2'],
+      undefined,
+    );
+    spawned.channel.resume().on('error', () => {});
+    const timer = setTimeout(
+      () => spawned.pid !== undefined && signalProcess(spawned.pid, 'SIGKILL'),
+      PROBE_TIMEOUT_MS,
+    );
+    await spawned.ended;
+    clearTimeout(timer);
+    spawned.channel.destroy();
+    const said = spawned.stderr().trim();
+    return said === 'ok' ? undefined : said || 'it ended without a word';
   }
 
-  #spawn(command: readonly string[], cgroup: Cgroup | undefined): Child {
+  #spawn(command: readonly string[], cgroup: Cgroup | undefined): Promise<Spawned> {
     const uid = String(FIRST_OUTER_UID + (this.#launches % OUTER_UIDS));
-    const dropped = [
-      '/usr/bin/setpriv',
-      `--reuid=${uid}`,
-      `--regid=${uid}`,
-      '--clear-groups',
-      '--',
-      ...command,
-    ];
-    const whole = this.#dropsUser ? dropped : command;
-    const joined =
-      cgroup === undefined
-        ? whole
-        : ['/bin/sh', '-c', JOIN_AND_EXEC, 'sh', ...cgroup.directories, '--', ...whole];
-    // An empty environment: bwrap clears it too, but /proc shows what it was started with.
-    return spawn(joined[0]!, joined.slice(1), {
-      cwd: '/',
-      env: {},
-      detached: true,
-      stdio: ['pipe', 'pipe', 'pipe'],
-    });
+    const drop = ['/usr/bin/setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'];
+    const whole = this.#dropsUser ? [...drop, ...command] : command;
+    if (cgroup === undefined) return this.#spawner.spawn(whole);
+    return this.#spawner.spawn(['/bin/sh', '-c', JOIN_AND_EXEC, 'sh', ...cgroup.directories, '--', ...whole]);
   }
 }
 
 class BubblewrapSandbox implements Launched {
   readonly id: string;
-  readonly channel: ProcessChannel;
+  readonly channel: Socket;
   readonly ended: Promise<void>;
   /** Resolves when nothing of it is left. */
   readonly removed: Promise<void>;
-  readonly #child: Child;
+  readonly #process: Spawned;
   readonly #cgroup: Cgroup | undefined;
   readonly #watch: Watch | undefined;
-  readonly #stderr = new Tail();
   readonly #markRemoved: () => void;
   #killing: Promise<void> | undefined;
 
-  constructor(id: string, child: Child, cgroup: Cgroup | undefined, watch: Watch | undefined) {
+  constructor(id: string, spawned: Spawned, cgroup: Cgroup | undefined, watch: Watch | undefined) {
     this.id = id;
-    this.#child = child;
+    this.#process = spawned;
     this.#cgroup = cgroup;
     this.#watch = watch;
-    this.channel = new ProcessChannel(child.stdin, child.stdout);
+    this.channel = spawned.channel;
     this.channel.on('error', () => {});
-    child.stderr.on('data', (chunk: Buffer) => this.#stderr.append(chunk));
-    child.on('error', (error) => this.#stderr.append(Buffer.from(error.message)));
-    this.ended = new Promise((resolve) => {
-      child.once('exit', () => resolve());
-      child.once('error', () => resolve());
-    });
+    this.ended = spawned.ended;
     const removed = Promise.withResolvers<void>();
     this.removed = removed.promise;
     this.#markRemoved = removed.resolve;
   }
 
   stderr(): string {
-    return this.#stderr.text();
+    return this.#process.stderr();
   }
 
   kill(): Promise<void> {
@@ -221,16 +204,12 @@ class BubblewrapSandbox implements Launched {
 
   async #kill(): Promise<void> {
     this.#watch?.stop();
-    const { pid } = this.#child;
+    const { pid, hasEnded } = this.#process;
     // Process 1 of the sandbox goes last: the kernel lets it go only when all others in its namespace have gone.
-    const inner =
-      pid === undefined || this.#child.exitCode !== null || this.#child.signalCode !== null
-        ? []
-        : childrenOf(pid);
+    const inner = pid === undefined || hasEnded ? [] : childrenOf(pid);
     for (const first of inner) signalProcess(first, 'SIGKILL');
-    this.#child.kill('SIGKILL');
+    if (pid !== undefined && !hasEnded) signalProcess(pid, 'SIGKILL');
     this.channel.destroy();
-    this.#child.stderr.destroy();
     await this.ended;
     const deadline = Date.now() + GONE_TIMEOUT_MS;
     while (inner.some(isAlive) && Date.now() < deadline) await sleep(GONE_POLL_MS);

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxSpec } from '../core/sandbox.ts';
@@ -197,20 +198,27 @@ function oomKills(path: string): number {
   return Number(/^oom_kill (\d+)$/m.exec(readFileSync(path, 'utf8'))?.[1] ?? 0);
 }
 
-/** The kernel lets a group go only when its last process has been reaped, a moment after it was killed. */
+/**
+ * The kernel lets a group go only when its last process has been reaped, a moment after it was killed; and takes milliseconds for it,
+ * which must not be the event loop's.
+ */
 async function removeDirectory(directory: string): Promise<void> {
   for (let tries = 0; tries < REMOVAL_TRIES; tries++) {
-    if (tryRmdir(directory)) return;
+    try {
+      await rmdir(directory);
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    }
     await sleep(REMOVAL_PAUSE_MS);
   }
   throw new Error(`the control group ${directory} still has processes`);
 }
 
-function tryRmdir(directory: string): boolean {
+function tryRmdir(directory: string): void {
   try {
     rmdirSync(directory);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ENOENT';
+  } catch {
+    // It is another's, or not empty: it was only made to see whether it can be.
   }
 }

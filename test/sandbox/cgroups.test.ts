@@ -18,6 +18,13 @@ vi.mock('node:fs', async (original) => {
   };
   return { ...fs, rmdirSync };
 });
+vi.mock('node:fs/promises', async (original) => {
+  const { rmdirSync } = await import('node:fs');
+  return {
+    ...(await original<typeof import('node:fs/promises')>()),
+    rmdir: async (path: string) => rmdirSync(path),
+  };
+});
 
 const spec = {
   runtime: 'bash',

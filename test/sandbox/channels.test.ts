@@ -1,8 +1,6 @@
-import { spawn } from 'node:child_process';
 import { type Duplex, duplexPair } from 'node:stream';
 import { describe, expect, test } from 'vitest';
 import { AttachedChannel } from '../../src/sandbox/docker-stream.ts';
-import { ProcessChannel } from '../../src/sandbox/process-channel.ts';
 import { settle } from './peer.ts';
 
 /** A part of an attach stream: 1 is standard output, 2 standard error. */
@@ -108,41 +106,4 @@ describe('an attach stream', () => {
     await settle();
     expect(socket.destroyed).toBe(true);
   });
-});
-
-describe("a process's channel", () => {
-  test('is both of its streams', async () => {
-    const child = spawn('/bin/cat', { stdio: ['pipe', 'pipe', 'inherit'] });
-    const channel = new ProcessChannel(child.stdin, child.stdout);
-    const first = new Promise((resolve) => channel.once('data', (chunk: Buffer) => resolve(String(chunk))));
-    channel.write('hello');
-    expect(await first).toBe('hello');
-    channel.end();
-    await new Promise((resolve) => channel.once('close', resolve));
-    await ended(child);
-  });
-
-  test('whose process ended while nobody read is read to its end', async () => {
-    const script = 'head -c 60000 /dev/zero; printf "the last words"';
-    const child = spawn('/bin/sh', ['-c', script], { stdio: ['pipe', 'pipe', 'inherit'] });
-    const channel = new ProcessChannel(child.stdin, child.stdout);
-    await new Promise((resolve) => child.once('close', resolve));
-    await settle();
-    expect((await readAll(channel)).endsWith('the last words')).toBe(true);
-  });
-
-  test('closes when the process is killed', async () => {
-    const child = spawn('/bin/cat', { stdio: ['pipe', 'pipe', 'inherit'] });
-    const channel = new ProcessChannel(child.stdin, child.stdout);
-    channel.on('error', () => {});
-    channel.resume();
-    const closed = new Promise((resolve) => channel.once('close', resolve));
-    child.kill('SIGKILL');
-    await closed;
-  });
-
-  function ended(child: ReturnType<typeof spawn>): Promise<unknown> | undefined {
-    if (child.exitCode !== null || child.signalCode !== null) return undefined;
-    return new Promise((resolve) => child.once('exit', resolve));
-  }
 });
