@@ -150,7 +150,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     },
     invoker,
     pools: () => pools.status(),
-    auth: createAuthenticator({ ...config, JWT_SECRET: jwtSecret }),
+    auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,
     newId: () => uuidv7(),
     now: () => new Date(),
