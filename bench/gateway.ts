@@ -52,7 +52,10 @@ export class BenchGateway {
       ...settings,
     };
     const beganAt = performance.now();
-    const child = spawn(process.execPath, ['--max-semi-space-size=2', MAIN, 'serve'], { env, stdio: ['ignore', 'ignore', 'inherit'] });
+    const child = spawn(process.execPath, ['--max-semi-space-size=2', MAIN, 'serve'], {
+      env,
+      stdio: ['ignore', 'ignore', 'inherit'],
+    });
     const url = `http://127.0.0.1:${port}`;
     while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
       if (child.exitCode !== null) throw new Error('the gateway did not start');
