@@ -17,6 +17,7 @@ import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
 import { loadOrCreateSecret, loadOrCreateSecretsKey } from './http/key-files.ts';
 import { checkAddress, listen } from './http/server.ts';
+import { rememberTokens } from './http/token-cache.ts';
 import type { Log } from './logger.ts';
 import { observeBoots } from './observe/boots.ts';
 import type { Metrics } from './observe/metrics.ts';
