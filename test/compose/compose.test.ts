@@ -98,7 +98,7 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     expect(remedy).toBe(`echo DOCKER_GID=${(await stack.paste(look!)).trim()} >> .env`);
     // As it says it.
     await stack.paste(`${remedy}\ndocker compose up -d`);
-    await stack.healthy();
+    await stack.logged('gateway', '"serving"');
     await stack.paste(downWithVolumes!);
     expect(await stack.left()).toEqual([]);
     stack.unset();
