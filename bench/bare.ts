@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Runtime } from '../src/core/event.ts';
-import { bubblewrapArgs, type HostFiles } from '../src/sandbox/bubblewrap-args.ts';
+import { bubblewrapArgs, confined, type HostFiles } from '../src/sandbox/bubblewrap-args.ts';
+import type { Cgroups } from '../src/sandbox/cgroups.ts';
 import { containerOptions } from '../src/sandbox/hardening.ts';
 import { specOf, TRIVIAL } from './functions.ts';
 
@@ -49,22 +50,28 @@ export function bareDocker(docker: Docker, imageOf: (runtime: Runtime) => string
   };
 }
 
-export function bareBubblewrap(files: HostFiles): Bare {
+/** @param cgroups the same limits, where the gateway has them too */
+export function bareBubblewrap(files: HostFiles, cgroups: Cgroups | undefined): Bare {
+  let count = 0;
+  const uid = process.getuid?.() === 0 ? 1_999_999_999 : undefined;
   return {
     async boot(runtime) {
-      const child = spawn('/usr/bin/bwrap', bubblewrapArgs(specOf(runtime), files, true), {
-        stdio: ['pipe', 'pipe', 'ignore'],
-        env: {},
-      });
+      count += 1;
+      const spec = specOf(runtime);
+      const cgroup = cgroups?.create(String(count), spec);
+      const bwrap = ['/usr/bin/bwrap', ...bubblewrapArgs(spec, files, true)];
+      const [program, ...args] = confined(bwrap, uid, cgroup?.directories ?? []);
+      const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, detached: true });
       const talk = await greet(
-        { write: (chunk) => child.stdin.write(chunk), on: (...args) => child.stdout.on(...args) },
-        (b) => b,
+        { write: (chunk) => child.stdin.write(chunk), on: (...listener) => child.stdout.on(...listener) },
+        (chunk) => chunk,
       );
       return {
         call: () => talk(runtime),
         async destroy() {
           child.kill('SIGKILL');
           if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+          await cgroup?.remove();
         },
       };
     },

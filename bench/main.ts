@@ -9,6 +9,7 @@ import { RUNTIMES, type Runtime } from '../src/core/event.ts';
 import { messageOf } from '../src/errors.ts';
 import { detectOptions } from '../src/main.ts';
 import { Stage } from '../src/sandbox/bubblewrap-stage.ts';
+import { detectCgroups } from '../src/sandbox/cgroups.ts';
 import { DockerLauncher } from '../src/sandbox/docker.ts';
 import { Images } from '../src/sandbox/images.ts';
 import { bareBubblewrap, bareDocker } from './bare.ts';
@@ -85,9 +86,12 @@ async function measureDocker(): Promise<BackendResult> {
 
 async function measureBubblewrap(): Promise<BackendResult> {
   const stage = await Stage.create(options.bubblewrap);
+  const cgroups = detectCgroups(`cronium-bench-${own.instanceId}`);
   try {
-    return await measureBackend('bubblewrap', bareBubblewrap(stage.files), size, async () => ({}), say);
+    const bare = bareBubblewrap(stage.files, cgroups);
+    return await measureBackend('bubblewrap', bare, size, async () => ({}), say);
   } finally {
+    await cgroups?.close();
     await stage.remove();
   }
 }

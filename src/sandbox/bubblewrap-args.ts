@@ -90,3 +90,24 @@ export function bubblewrapArgs(spec: SandboxSpec, host: HostFiles, limitsEnabled
 function tmpfs(path: string, bytes: number): string[] {
   return ['--perms', '1777', '--size', String(bytes), '--tmpfs', path];
 }
+
+/** Joins control groups, then becomes the command: before the first process of the sandbox exists. */
+const JOIN_AND_EXEC =
+  'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
+
+/**
+ * The command that runs a command in control groups and as a user that owns nothing.
+ * @param uid `undefined` keeps the present one
+ */
+export function confined(
+  command: readonly string[],
+  uid: number | undefined,
+  cgroupDirectories: readonly string[],
+): string[] {
+  const dropped =
+    uid === undefined
+      ? command
+      : ['/usr/bin/setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--', ...command];
+  if (cgroupDirectories.length === 0) return [...dropped];
+  return ['/bin/sh', '-c', JOIN_AND_EXEC, 'sh', ...cgroupDirectories, '--', ...dropped];
+}

@@ -3,7 +3,7 @@ import { access, constants } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { SandboxSpec } from '../core/sandbox.ts';
-import { bubblewrapArgs } from './bubblewrap-args.ts';
+import { bubblewrapArgs, confined } from './bubblewrap-args.ts';
 import { Stage } from './bubblewrap-stage.ts';
 import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
 import type { Launched, Launcher } from './launcher.ts';
@@ -28,10 +28,6 @@ const REQUIRED = ['/usr/bin/bwrap', '/usr/bin/python3', '/usr/bin/prlimit', '/us
 const PROBE_TIMEOUT_MS = 10_000;
 const GONE_POLL_MS = 2;
 const GONE_TIMEOUT_MS = 5_000;
-
-/** Joins control groups, then becomes the command: before the first process of the sandbox exists. */
-const JOIN_AND_EXEC =
-  'while [ "$1" != -- ]; do echo 0 > "$1/cgroup.procs" || exit 125; shift; done; shift; exec "$@"';
 
 /** Sandboxes as process trees in namespaces of their own, by bubblewrap: for hosts without a container engine. */
 export class BubblewrapLauncher implements Launcher {
@@ -156,11 +152,8 @@ export class BubblewrapLauncher implements Launcher {
   }
 
   #spawn(command: readonly string[], cgroup: Cgroup | undefined): Promise<Spawned> {
-    const uid = String(FIRST_OUTER_UID + (this.#launches % OUTER_UIDS));
-    const drop = ['/usr/bin/setpriv', `--reuid=${uid}`, `--regid=${uid}`, '--clear-groups', '--'];
-    const whole = this.#dropsUser ? [...drop, ...command] : command;
-    if (cgroup === undefined) return this.#spawner.spawn(whole);
-    return this.#spawner.spawn(['/bin/sh', '-c', JOIN_AND_EXEC, 'sh', ...cgroup.directories, '--', ...whole]);
+    const uid = this.#dropsUser ? FIRST_OUTER_UID + (this.#launches % OUTER_UIDS) : undefined;
+    return this.#spawner.spawn(confined(command, uid, cgroup?.directories ?? []));
   }
 }
 

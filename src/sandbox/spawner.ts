@@ -97,7 +97,7 @@ export class Spawner {
     const server = createServer();
     server.listen(join(directory, 'pairs'));
     await once(server, 'listening');
-    const worker = new Worker(new URL('./spawn-worker.ts', import.meta.url), {
+    const worker = new Worker(new URL('./spawn-worker.js', import.meta.url), {
       resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
     });
     return new Spawner(worker, server, directory);
