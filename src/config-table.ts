@@ -7,7 +7,8 @@ const END = '<!-- /configuration -->';
 export function configTable(): string {
   const rows = Object.entries(settings.shape).map(([name, schema]) => {
     const empty = schema.safeParse(undefined);
-    const fallback = empty.success && empty.data !== undefined ? `\`${empty.data}\`` : '';
+    const isShown = empty.success && empty.data !== undefined && typeof empty.data !== 'object';
+    const fallback = isShown ? `\`${empty.data}\`` : '';
     return `| \`${name}\` | ${fallback} | ${schema.description ?? ''} |`;
   });
   return ['| variable | default | what it does |', '| --- | --- | --- |', ...rows].join('\n');
