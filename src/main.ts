@@ -7,7 +7,8 @@ import { decodeKey } from './config.ts';
 import { Admission } from './core/admission.ts';
 import { systemClock } from './core/clock.ts';
 import { RUNTIMES } from './core/event.ts';
-import { type InvokerOptions, SandboxInvoker } from './core/invoker.ts';
+import type { ExecutionOptions } from './core/execution-deps.ts';
+import { SandboxInvoker } from './core/invoker.ts';
 import { Pools } from './core/pools.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import type { EventStore } from './core/store.ts';
@@ -256,7 +257,7 @@ function createPools(config: Config, backend: SandboxBackend, log: Log, metrics:
   });
 }
 
-function invokerOptions(config: Config): InvokerOptions {
+function invokerOptions(config: Config): ExecutionOptions {
   return {
     queueTimeoutMs: config.QUEUE_TIMEOUT_MS,
     pids: config.MAX_PIDS,
@@ -271,7 +272,11 @@ function invokerOptions(config: Config): InvokerOptions {
   };
 }
 
-function defaultSpec(config: Config, runtime: SandboxSpec['runtime'], options: InvokerOptions): SandboxSpec {
+function defaultSpec(
+  config: Config,
+  runtime: SandboxSpec['runtime'],
+  options: ExecutionOptions,
+): SandboxSpec {
   const { pids, tmpBytes, runBytes } = options;
   const memoryBytes = config.DEFAULT_MEMORY_MB * 2 ** 20;
   return { runtime, memoryBytes, cpus: config.DEFAULT_CPUS, pids, tmpBytes, runBytes };

@@ -1,4 +1,4 @@
-import type { InvokeRequest } from './invoker.ts';
+import type { InvokeRequest } from './invoke.ts';
 import type { Call, CallLimits } from './sandbox.ts';
 
 /** What a sandbox is given for a request. */

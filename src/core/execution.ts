@@ -1,6 +1,7 @@
 import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
-import type { InvokeRequest, InvokeResponse, InvokerDeps } from './invoker.ts';
+import type { ExecutionDeps } from './execution-deps.ts';
+import type { InvokeRequest, InvokeResponse } from './invoke.ts';
 import { LogBuffer, redact } from './logs.ts';
 import type { Taken } from './pool.ts';
 import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
@@ -32,7 +33,7 @@ export class Execution {
   readonly finished: Promise<void>;
   readonly #request: InvokeRequest;
   readonly #spec: SandboxSpec;
-  readonly #deps: InvokerDeps;
+  readonly #deps: ExecutionDeps;
   readonly #abort = new AbortController();
   readonly #head = Promise.withResolvers<InvokeResponse>();
   readonly #phases: Phases = {};
@@ -45,8 +46,10 @@ export class Execution {
   /** In raw mode, instead of a stream. */
   readonly #raw: RawBody | undefined;
   #statusCode: number | null = null;
+  #ended: Pick<Invocation, 'status' | 'exit' | 'error'> | undefined;
+  #droppedLog = false;
 
-  constructor(request: InvokeRequest, spec: SandboxSpec, deps: InvokerDeps) {
+  constructor(request: InvokeRequest, spec: SandboxSpec, deps: ExecutionDeps) {
     this.#request = request;
     this.#spec = spec;
     this.#deps = deps;
@@ -258,9 +261,6 @@ export class Execution {
     this.#head.reject(error);
     this.#stream?.fail(error);
   }
-
-  #ended: Pick<Invocation, 'status' | 'exit' | 'error'> | undefined;
-  #droppedLog = false;
 
   async #destroy(): Promise<void> {
     if (this.#taken !== undefined) {

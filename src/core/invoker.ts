@@ -1,94 +1,18 @@
 import { GatewayError } from '../errors.ts';
-import type { Admission } from './admission.ts';
-import type { Clock } from './clock.ts';
 import type { Event } from './event.ts';
 import { Execution } from './execution.ts';
-import type { Observer, Tracer } from './observer.ts';
-import type { Pools } from './pools.ts';
-import type { RawFailure } from './raw-answer.ts';
-import type { CallLimits, ResponseHead, SandboxSpec } from './sandbox.ts';
-import type { Invocation, Phases, StartKind } from './store.ts';
-import type { Tiers } from './tiers.ts';
-
-/** Somebody who calls: who they are and what they pay for. */
-export interface Caller {
-  /** `null` for an anonymous call of a public event. */
-  userId: string | null;
-  tier: string | null;
-}
-
-export interface InvokeRequest {
-  /** UUID version 7. */
-  id: string;
-  event: Event;
-  caller: Caller;
-  /** What the handler receives. */
-  payload: unknown;
-  /** W3C trace context, passed on to the function as `_TRACEPARENT`. */
-  traceparent?: string;
-  /** Boot a sandbox for this call even when a warm one waits. */
-  forceCold: boolean;
-  /**
-   * `raw` asks for the value itself, whole, as Lambda's own API gives it: a value is not taken for an HTTP response, and a
-   * function that fails is an answer and no error. `http` when not given.
-   */
-  mode?: 'http' | 'raw';
-}
-
-/** A function's answer, begun: the head is final, the body may still be on its way. */
-export interface InvokeResponse extends ResponseHead {
-  invocationId: string;
-  start: StartKind;
-  isolation: string;
-  /** The phases known when the head was: admit, acquire, inject and, for a whole response, exec. */
-  phases: Phases;
-  /** Whole, or streamed; a stream that fails in the middle errors, and the connection must then be cut. */
-  body: Uint8Array | ReadableStream<Uint8Array>;
-  /** Set in raw mode: how it ended. The body is then whole: the value as JSON, or the bytes that the function streamed. */
-  raw?: RawEnd;
-}
-
-/** For the event's owner only: it holds the function's own words, with its secrets masked. */
-export interface RawEnd {
-  failure: RawFailure | null;
-  logs: string;
-  logsTruncated: boolean;
-}
-
-/** Carries one invocation from admission to record. Rejects with a GatewayError that has the invocation's id. */
-export interface Invoker {
-  invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse>;
-}
-
-export interface InvokerOptions {
-  /** Longest wait for a turn and a sandbox together, ms. */
-  queueTimeoutMs: number;
-  pids: number;
-  tmpBytes: number;
-  runBytes: number;
-  callLimits: CallLimits;
-  tiers: Tiers;
-}
-
-export interface InvokerDeps {
-  admission: Admission;
-  pools: Pools;
-  clock: Clock;
-  /** Keeps a finished invocation; must not block. */
-  record: (invocation: Invocation) => void;
-  onEngineError: (error: unknown) => void;
-  observer?: Observer;
-  tracer?: Tracer;
-  options: InvokerOptions;
-}
+import type { ExecutionDeps } from './execution-deps.ts';
+import type { InvokeRequest, InvokeResponse, Invoker } from './invoke.ts';
+import type { SandboxSpec } from './sandbox.ts';
+import type { Invocation } from './store.ts';
 
 /** Runs events in sandboxes: admit → take → inject → run → destroy → record. */
 export class SandboxInvoker implements Invoker {
-  readonly #deps: InvokerDeps;
+  readonly #deps: ExecutionDeps;
   readonly #running = new Map<string, Execution>();
   #closing = false;
 
-  constructor(deps: InvokerDeps) {
+  constructor(deps: ExecutionDeps) {
     this.#deps = deps;
   }
 

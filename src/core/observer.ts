@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
 import type { Runtime } from './event.ts';
-import type { InvokeRequest } from './invoker.ts';
+import type { InvokeRequest } from './invoke.ts';
 import type { Invocation } from './store.ts';
 
 /** A boot that came to its end. */

@@ -3,16 +3,8 @@ import { createRemoteJWKSet, errors, type JWTPayload, type JWTVerifyGetKey, jwtV
 import { z } from 'zod';
 import type { Config } from '../config.ts';
 import { GatewayError } from '../errors.ts';
+import type { Principal } from './principal.ts';
 import { parseScope } from './scopes.ts';
-
-/** Who a valid token speaks for, and what it allows. */
-export interface Principal {
-  /** The `sub` of the token. */
-  userId: string;
-  scopes: ReadonlySet<string>;
-  tier: string | null;
-  claims: Readonly<JWTPayload>;
-}
 
 export interface Authenticator {
   /**

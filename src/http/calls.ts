@@ -2,8 +2,8 @@ import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
 import type { EventStore } from '../core/store.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
-import type { Principal } from './auth.ts';
 import type { AppEnv } from './context.ts';
+import type { Principal } from './principal.ts';
 import { EVENT_NAME } from './schemas.ts';
 import { demandScope } from './scopes.ts';
 

@@ -4,12 +4,11 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Config } from '../config.ts';
 import type { Event } from '../core/event.ts';
-import type { Invoker } from '../core/invoker.ts';
+import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
-import type { Authenticator, Principal } from './auth.ts';
-import type { MetricsSource } from './metrics.ts';
-import type { AnsweredRequest } from './request-log.ts';
+import type { Authenticator } from './auth.ts';
+import type { Principal } from './principal.ts';
 import { demandScope, type Scope } from './scopes.ts';
 
 export type AppConfig = Pick<
@@ -26,6 +25,34 @@ export interface Readiness {
 /** Hears of errors that are the gateway's own fault. */
 export interface Logger {
   error(message: string, fields: Record<string, unknown>): void;
+}
+
+export interface MetricsSource {
+  render(): Promise<{ contentType: string; body: string }>;
+  /** Demanded as a bearer token; anybody may read when it is not set. */
+  token: string | undefined;
+}
+
+/** What may be known of a request that was answered: never its body, its query, its headers or a token. */
+export interface AnsweredRequest {
+  requestId: string;
+  method: string;
+  /** The pattern, as `/e/:event`; `unmatched` where there is nothing. */
+  route: string;
+  path: string;
+  status: number;
+  /** To the head of the answer; a streamed body may still be on its way. */
+  durationMs: number;
+  /** The socket's other end. */
+  remoteAddress: string | undefined;
+  userId: string | undefined;
+  invocationId: string | undefined;
+  event: string | undefined;
+  version: number | undefined;
+  start: string | undefined;
+  isolation: string | undefined;
+  /** The stable code of the problem that was answered. */
+  code: string | undefined;
 }
 
 /** Everything the HTTP side needs from the rest of the gateway. */

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import type { InvokeResponse } from '../core/invoker.ts';
+import type { InvokeResponse } from '../core/invoke.ts';
 import { serverTiming } from './server-timing.ts';
 
 /** Belong to a connection and not to an answer (RFC 9110, section 7.6.1), or are the gateway's to set. */

@@ -4,13 +4,14 @@ import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
-import { isGenuine, type Principal } from './auth.ts';
+import { isGenuine } from './auth.ts';
 import { readBody } from './body.ts';
 import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords, withVersion } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, bindingsOf } from './context.ts';
 import { toResponse } from './function-response.ts';
 import { bearer, problems } from './openapi.ts';
 import { buildPayload } from './payload.ts';
+import type { Principal } from './principal.ts';
 import { demandInvoke } from './scopes.ts';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;

@@ -1,5 +1,5 @@
 import { errors } from 'jose';
-import type { RawEnd } from '../core/invoker.ts';
+import type { RawEnd } from '../core/invoke.ts';
 import type { RawFailure } from '../core/raw-answer.ts';
 import type { Phases } from '../core/store.ts';
 import type { ErrorCode, GatewayError } from '../errors.ts';

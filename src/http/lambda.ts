@@ -3,13 +3,13 @@ import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
-import type { Principal } from './auth.ts';
 import { decode, parseJson, readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent, withVersion } from './calls.ts';
 import type { App, AppDeps, AppEnv } from './context.ts';
 import { type Ended, failureBody, lambdaError, logTail } from './lambda-answer.ts';
 import { parseFunctionName } from './lambda-name.ts';
 import { bearer } from './openapi.ts';
+import type { Principal } from './principal.ts';
 import { demandInvoke } from './scopes.ts';
 import { serverTiming } from './server-timing.ts';
 

@@ -1,14 +1,8 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { z } from '@hono/zod-openapi';
 import { GatewayError } from '../errors.ts';
-import type { App } from './context.ts';
+import type { App, MetricsSource } from './context.ts';
 import { problems } from './openapi.ts';
-
-export interface MetricsSource {
-  render(): Promise<{ contentType: string; body: string }>;
-  /** Demanded as a bearer token; anybody may read when it is not set. */
-  token: string | undefined;
-}
 
 /** `GET /metrics`, as Prometheus reads it. */
 export function registerMetrics(app: App, { render, token }: MetricsSource): void {

@@ -1,5 +1,5 @@
 import type { Event } from '../core/event.ts';
-import type { Principal } from './auth.ts';
+import type { Principal } from './principal.ts';
 
 /** AWS Lambda payload format 2.0, as function URLs send it. */
 export interface Payload {

@@ -2,29 +2,7 @@ import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { GatewayError } from '../errors.ts';
-import { type AppEnv, bindingsOf } from './context.ts';
-
-/** What may be known of a request that was answered: never its body, its query, its headers or a token. */
-export interface AnsweredRequest {
-  requestId: string;
-  method: string;
-  /** The pattern, as `/e/:event`; `unmatched` where there is nothing. */
-  route: string;
-  path: string;
-  status: number;
-  /** To the head of the answer; a streamed body may still be on its way. */
-  durationMs: number;
-  /** The socket's other end. */
-  remoteAddress: string | undefined;
-  userId: string | undefined;
-  invocationId: string | undefined;
-  event: string | undefined;
-  version: number | undefined;
-  start: string | undefined;
-  isolation: string | undefined;
-  /** The stable code of the problem that was answered. */
-  code: string | undefined;
-}
+import { type AnsweredRequest, type AppEnv, bindingsOf } from './context.ts';
 
 export const UNMATCHED = 'unmatched';
 /** What others may choose as the id of a request: nothing that could be taken for something else in a log. */

@@ -1,6 +1,6 @@
 import type { Event } from '../core/event.ts';
 import { GatewayError } from '../errors.ts';
-import type { Principal } from './auth.ts';
+import type { Principal } from './principal.ts';
 
 /** What a token may allow, besides `event:<name>:invoke`. */
 export const SCOPES = ['events:read', 'events:write', 'events:invoke', 'bench'] as const;

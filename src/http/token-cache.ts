@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
-import type { Authenticator, Principal } from './auth.ts';
+import type { Authenticator } from './auth.ts';
+import type { Principal } from './principal.ts';
 
 export interface TokenCacheOptions {
   /** Tokens that are remembered at most. */

@@ -1,11 +1,12 @@
 import { readFileSync } from 'node:fs';
 import type { Config } from '../config.ts';
 import type { Tracer } from '../core/observer.ts';
-import type { AnsweredRequest } from '../http/request-log.ts';
+import type { AnsweredRequest } from '../http/context.ts';
 import type { Log } from '../logger.ts';
 import { Metrics } from './metrics.ts';
 import { requestLines } from './request-lines.ts';
-import { openTracing, type TracingConfig } from './tracing.ts';
+import { openTracing } from './tracing.ts';
+import type { TracingConfig } from './tracing-options.ts';
 
 export type ObservabilityConfig = TracingConfig & Pick<Config, 'METRICS_EVENT_LABEL'>;
 

@@ -25,11 +25,11 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
-import type { InvokeRequest } from '../core/invoker.ts';
+import type { InvokeRequest } from '../core/invoke.ts';
 import type { Trace, Tracer } from '../core/observer.ts';
 import type { Invocation } from '../core/store.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
-import type { Tracing, TracingConfig, TracingOptions } from './tracing.ts';
+import type { Tracing, TracingConfig, TracingOptions } from './tracing-options.ts';
 
 const SERVICE = 'cronium-gateway';
 /** A collector that is away must not hold a shutdown up for longer, ms. */

@@ -1,4 +1,4 @@
-import type { AnsweredRequest } from '../http/request-log.ts';
+import type { AnsweredRequest } from '../http/context.ts';
 import type { Log } from '../logger.ts';
 
 /** Asked every few seconds by machines: a log of them hides the rest. */

@@ -21,6 +21,8 @@ export interface DockerOptions extends ImagesOptions {
 
 const PROBE_TIMEOUT_MS = 5_000;
 const REMOVAL_RETRY_MS = 1_000;
+/** An engine that hangs must not keep a gateway from stopping, ms. */
+const REMOVAL_TIMEOUT_MS = 10_000;
 
 /** Sandboxes as containers of a Docker engine, by its API and with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
@@ -57,38 +59,47 @@ export class DockerLauncher implements Launcher {
   }
 
   async launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
-    const container = await this.#create(spec);
-    const stderr = new Tail();
-    try {
-      signal.throwIfAborted();
-      const attached = await container.attach({
-        stream: true,
-        stdin: true,
-        stdout: true,
-        stderr: true,
-        hijack: true,
-      });
-      const channel = new AttachedChannel(attached as Duplex, (chunk) => stderr.append(chunk));
-      // Without a listener an engine that goes away would end the gateway.
-      channel.on('error', () => {});
-      const ended = new Promise<void>((resolve) => channel.once('close', resolve));
-      await container.start();
-      signal.throwIfAborted();
-      return {
-        id: container.id,
-        channel,
-        ended,
-        stderr: () => stderr.text(),
-        kill: () => {
-          channel.destroy();
-          return this.#removals.remove(container.id);
-        },
-        ranOutOfMemory: async () => (await container.inspect()).State.OOMKilled,
-      };
-    } catch (error) {
+    const creating = this.#create(spec);
+    const container = await unlessAborted(creating, signal).catch((error) => {
+      // An engine that hangs may make it after nobody waits for it any more.
+      creating.then(
+        ({ id }) => this.#removals.remove(id),
+        () => {},
+      );
+      throw error;
+    });
+    return unlessAborted(this.#start(container, signal), signal).catch(async (error) => {
       await this.#removals.remove(container.id);
       throw error;
-    }
+    });
+  }
+
+  async #start(container: Docker.Container, signal: AbortSignal): Promise<Launched> {
+    const stderr = new Tail();
+    const attached = await container.attach({
+      stream: true,
+      stdin: true,
+      stdout: true,
+      stderr: true,
+      hijack: true,
+    });
+    const channel = new AttachedChannel(attached as Duplex, (chunk) => stderr.append(chunk));
+    // Without a listener an engine that goes away would end the gateway.
+    channel.on('error', () => {});
+    const ended = new Promise<void>((resolve) => channel.once('close', resolve));
+    await container.start();
+    signal.throwIfAborted();
+    return {
+      id: container.id,
+      channel,
+      ended,
+      stderr: () => stderr.text(),
+      kill: () => {
+        channel.destroy();
+        return this.#removals.remove(container.id);
+      },
+      ranOutOfMemory: async () => (await container.inspect()).State.OOMKilled,
+    };
   }
 
   async sweep(): Promise<number> {
@@ -100,7 +111,9 @@ export class DockerLauncher implements Launcher {
 
   async close(): Promise<void> {
     await this.#removals.close();
-    await this.sweep().catch(this.#options.onEngineError);
+    await withTimeout(this.sweep(), PROBE_TIMEOUT_MS, 'the Docker engine did not answer').catch(
+      this.#options.onEngineError,
+    );
   }
 
   async #create(spec: SandboxSpec, retried = false): Promise<Docker.Container> {
@@ -113,6 +126,8 @@ export class DockerLauncher implements Launcher {
         containerOptions({ image, name, spec, instanceId, limitsEnabled, engineCpus }),
       );
     } catch (error) {
+      // Whether an engine that went away in the middle has made it, only another look can tell.
+      if (statusOf(error) === undefined) this.#removals.remove(name);
       if (retried || statusOf(error) !== 404) throw error;
       this.#images.forget(spec.runtime);
       return this.#create(spec, true);
@@ -126,6 +141,7 @@ class Removals {
   readonly #onEngineError: (error: unknown) => void;
   readonly #failed = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
+  #closed = false;
 
   constructor(docker: Docker, onEngineError: (error: unknown) => void) {
     this.#docker = docker;
@@ -135,7 +151,11 @@ class Removals {
   /** Never rejects: what fails now is tried again later. */
   async remove(id: string): Promise<void> {
     try {
-      await this.#docker.getContainer(id).remove({ force: true, v: true });
+      await withTimeout(
+        this.#docker.getContainer(id).remove({ force: true, v: true }),
+        REMOVAL_TIMEOUT_MS,
+        'the Docker engine did not answer',
+      );
     } catch (error) {
       // Gone already, or another removal is at it.
       if (statusOf(error) === 404 || statusOf(error) === 409) return;
@@ -143,14 +163,14 @@ class Removals {
         new Error(`container ${id.slice(0, 12)} could not be removed yet: ${messageOf(error)}`),
       );
       this.#failed.add(id);
-      this.#timer ??= setTimeout(() => this.#retry(), REMOVAL_RETRY_MS);
+      if (!this.#closed) this.#timer ??= setTimeout(() => this.#retry(), REMOVAL_RETRY_MS);
     }
   }
 
   async close(): Promise<void> {
+    this.#closed = true;
     clearTimeout(this.#timer);
     await this.#retry();
-    clearTimeout(this.#timer);
   }
 
   async #retry(): Promise<void> {
@@ -177,6 +197,19 @@ function dockerClient(host: string | undefined): Docker {
 
 function statusOf(error: unknown): number | undefined {
   return (error as { statusCode?: number }).statusCode;
+}
+
+/** What comes of work that takes longer is the caller's to tidy up. */
+async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = () => aborted.reject(signal.reason);
+  if (signal.aborted) onAbort();
+  signal.addEventListener('abort', onAbort, { once: true });
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal.removeEventListener('abort', onAbort);
+  }
 }
 
 async function withTimeout<T>(work: Promise<T>, timeoutMs: number, message: string): Promise<T> {

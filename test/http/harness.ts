@@ -3,7 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { v7 as uuidv7 } from 'uuid';
-import type { InvokeRequest, InvokeResponse } from '../../src/core/invoker.ts';
+import type { InvokeRequest, InvokeResponse } from '../../src/core/invoke.ts';
 import type { Store } from '../../src/core/store.ts';
 import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { createApp } from '../../src/http/app.ts';

@@ -5,7 +5,7 @@ import {
   type LambdaClientConfig,
 } from '@aws-sdk/client-lambda';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { RawEnd } from '../../src/core/invoker.ts';
+import type { RawEnd } from '../../src/core/invoke.ts';
 import { type ErrorCode, GatewayError } from '../../src/errors.ts';
 import { answer, Harness, listen } from './harness.ts';
 

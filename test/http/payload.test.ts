@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import type { Principal } from '../../src/http/auth.ts';
 import { buildPayload, type PayloadSource } from '../../src/http/payload.ts';
+import type { Principal } from '../../src/http/principal.ts';
 import { draft } from '../contract/store.ts';
 import { NOW } from './harness.ts';
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
-import { type Authenticator, createAuthenticator, type Principal } from '../../src/http/auth.ts';
+import { type Authenticator, createAuthenticator } from '../../src/http/auth.ts';
+import type { Principal } from '../../src/http/principal.ts';
 import { rememberTokens } from '../../src/http/token-cache.ts';
 import { signToken } from '../../src/http/tokens.ts';
 

@@ -1,0 +1,54 @@
+import type { Event } from './event.ts';
+import type { RawFailure } from './raw-answer.ts';
+import type { ResponseHead } from './sandbox.ts';
+import type { Phases, StartKind } from './store.ts';
+
+/** Somebody who calls: who they are and what they pay for. */
+export interface Caller {
+  /** `null` for an anonymous call of a public event. */
+  userId: string | null;
+  tier: string | null;
+}
+
+export interface InvokeRequest {
+  /** UUID version 7. */
+  id: string;
+  event: Event;
+  caller: Caller;
+  /** What the handler receives. */
+  payload: unknown;
+  /** W3C trace context, passed on to the function as `_TRACEPARENT`. */
+  traceparent?: string;
+  /** Boot a sandbox for this call even when a warm one waits. */
+  forceCold: boolean;
+  /**
+   * `raw` asks for the value itself, whole, as Lambda's own API gives it: a value is not taken for an HTTP response, and a
+   * function that fails is an answer and no error. `http` when not given.
+   */
+  mode?: 'http' | 'raw';
+}
+
+/** A function's answer, begun: the head is final, the body may still be on its way. */
+export interface InvokeResponse extends ResponseHead {
+  invocationId: string;
+  start: StartKind;
+  isolation: string;
+  /** The phases known when the head was: admit, acquire, inject and, for a whole response, exec. */
+  phases: Phases;
+  /** Whole, or streamed; a stream that fails in the middle errors, and the connection must then be cut. */
+  body: Uint8Array | ReadableStream<Uint8Array>;
+  /** Set in raw mode: how it ended. The body is then whole: the value as JSON, or the bytes that the function streamed. */
+  raw?: RawEnd;
+}
+
+/** For the event's owner only: it holds the function's own words, with its secrets masked. */
+export interface RawEnd {
+  failure: RawFailure | null;
+  logs: string;
+  logsTruncated: boolean;
+}
+
+/** Carries one invocation from admission to record. Rejects with a GatewayError that has the invocation's id. */
+export interface Invoker {
+  invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse>;
+}
