@@ -107,9 +107,8 @@ export class Execution {
   /** Waits for a turn and a sandbox, both within the same deadline. */
   async #acquire(): Promise<() => void> {
     const { admission, pools, clock, options } = this.#deps;
-    const late = new AbortController();
-    const cancel = clock.after(options.queueTimeoutMs, () => late.abort(this.#noCapacity()));
-    const signal = AbortSignal.any([late.signal, this.#abort.signal]);
+    const { signal } = this.#abort;
+    const cancel = clock.after(options.queueTimeoutMs, () => this.#abort.abort(this.#noCapacity()));
     let release: (() => void) | undefined;
     try {
       const { caller, forceCold } = this.#request;
@@ -147,18 +146,14 @@ export class Execution {
 
   async #run(): Promise<Outcome> {
     const { timeoutMs } = this.#request.event.current.limits;
-    const late = new AbortController();
-    const cancel = this.#deps.clock.after(timeoutMs, () =>
-      late.abort(
-        new GatewayError('function_timeout', `The function did not end within its ${timeoutMs} ms.`),
-      ),
-    );
-    const signal = AbortSignal.any([late.signal, this.#abort.signal]);
+    const late = () =>
+      new GatewayError('function_timeout', `The function did not end within its ${timeoutMs} ms.`);
+    const cancel = this.#deps.clock.after(timeoutMs, () => this.#abort.abort(late()));
     try {
       return await this.#taken!.sandbox.run(
         callOf(this.#request, this.#deps.options.callLimits),
         this.#observer(),
-        signal,
+        this.#abort.signal,
       );
     } finally {
       cancel();
