@@ -2,8 +2,8 @@ import { RUNTIMES } from '../core/event.ts';
 import type { SandboxBackend } from '../core/sandbox.ts';
 import { messageOf } from '../errors.ts';
 import { AgentBackend } from './backend.ts';
-import { BubblewrapLauncher, type BubblewrapOptions } from './bubblewrap.ts';
-import { DockerLauncher, type DockerOptions } from './docker.ts';
+import type { BubblewrapOptions } from './bubblewrap.ts';
+import type { DockerOptions } from './docker.ts';
 
 export type IsolationMode = 'auto' | 'docker' | 'bubblewrap';
 
@@ -40,7 +40,7 @@ export interface Candidate {
   connect(): Promise<SandboxBackend>;
 }
 
-/** Strongest first. */
+/** Strongest first. Each is loaded when it is tried: an engine's client is megabytes, and only one is used. */
 export function candidates(options: DetectOptions): Candidate[] {
   return [
     {
@@ -49,6 +49,7 @@ export function candidates(options: DetectOptions): Candidate[] {
         'Start a Docker engine, or name one by DOCKER_HOST (https://docs.docker.com/engine/install/). ' +
         'Images come from PYTHON_BASE_IMAGE and NODE_BASE_IMAGE.',
       async connect() {
+        const { DockerLauncher } = await import('./docker.ts');
         const launcher = await DockerLauncher.connect(options.docker);
         await launcher.prepare(RUNTIMES);
         return new AgentBackend(launcher);
@@ -57,7 +58,10 @@ export function candidates(options: DetectOptions): Candidate[] {
     {
       name: 'bubblewrap',
       remedy: 'On Debian or Ubuntu: apt-get install -y bubblewrap python3 util-linux',
-      connect: async () => new AgentBackend(await BubblewrapLauncher.connect(options.bubblewrap)),
+      async connect() {
+        const { BubblewrapLauncher } = await import('./bubblewrap.ts');
+        return new AgentBackend(await BubblewrapLauncher.connect(options.bubblewrap));
+      },
     },
   ];
 }
