@@ -108,7 +108,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   );
   parts.defer(() => backend.close());
   for (const { name, reason } of refusals)
-    log.warn({ isolation: name, reason }, 'a stronger isolation cannot be used');
+    onProgress(`${name} is stronger and cannot be used here: ${reason}`);
   const swept = await backend.sweep();
   if (swept > 0) log.info({ swept }, 'removed sandboxes that an earlier run left');
   signal?.throwIfAborted();
