@@ -44,6 +44,8 @@ export interface ServedOptions {
   nodeArgs?: string[];
   /** Do not wait for warm pools. */
   cold?: boolean;
+  /** A folder of its own when not given. */
+  dataDir?: string;
 }
 
 export interface Deploy {
@@ -67,11 +69,12 @@ export class Served implements AsyncDisposable {
     this.#secret = own.secret;
   }
 
-  static async start({ mode = 'bubblewrap', env = {}, nodeArgs = [], cold = false }: ServedOptions = {}) {
+  static async start(options: ServedOptions = {}): Promise<Served> {
+    const { mode = 'bubblewrap', env = {}, nodeArgs = [], cold = false } = options;
     const dir = new TempDir();
     const secret = randomBytes(32).toString('base64');
     const gateway = new GatewayProcess({
-      dataDir: `${dir.path}/data`,
+      dataDir: options.dataDir ?? `${dir.path}/data`,
       mode,
       env: { ...SETTINGS, JWT_SECRET: secret, ...env },
       command: [process.execPath, ...nodeArgs, 'src/cli/main.ts'],
