@@ -60,7 +60,8 @@ export function planPool(view: PoolView, targets: PoolTargets, now: number): Poo
 }
 
 const FIRST_RETRY_MS = 200;
-const LAST_RETRY_MS = 30_000;
+/** An engine that is back is to be found soon, and one that is away is not hurt by being asked. */
+const LAST_RETRY_MS = 5_000;
 
 /** How long to leave an engine alone after so many failed boots in a row, ms. `random` is in [0, 1): jitter, so that pools do not retry in step. */
 export function bootBackoffMs(failures: number, random: number): number {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { Agent } from 'node:http';
 import type { Duplex } from 'node:stream';
 import Docker from 'dockerode';
 import type { Runtime } from '../core/event.ts';
@@ -19,22 +20,25 @@ export interface DockerOptions extends ImagesOptions {
   onEngineError: (error: unknown) => void;
 }
 
+const KEPT_CONNECTION_MS = 5_000;
 const PROBE_TIMEOUT_MS = 5_000;
 const REMOVAL_RETRY_MS = 1_000;
 /** An engine that hangs must not keep a gateway from stopping, ms. */
-const REMOVAL_TIMEOUT_MS = 10_000;
+const REMOVAL_TIMEOUT_MS = 5_000;
 
 /** Sandboxes as containers of a Docker engine, by its API and with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
   readonly isolation: string;
   readonly #docker: Docker;
+  readonly #agent: Agent;
   readonly #images: Images;
   readonly #options: DockerOptions;
   readonly #engineCpus: number;
   readonly #removals: Removals;
 
-  private constructor(docker: Docker, options: DockerOptions, engine: EngineInfo) {
+  private constructor(docker: Docker, agent: Agent, options: DockerOptions, engine: EngineInfo) {
     this.#docker = docker;
+    this.#agent = agent;
     this.#options = options;
     this.#images = new Images(docker, options);
     this.#engineCpus = engine.NCPU;
@@ -44,13 +48,17 @@ export class DockerLauncher implements Launcher {
 
   /** @throws Error saying why the engine cannot be used */
   static async connect(options: DockerOptions): Promise<DockerLauncher> {
+    const agent = new Agent({ keepAlive: true, scheduling: 'lifo', timeout: KEPT_CONNECTION_MS });
     const docker = dockerClient(options.dockerHost);
+    // The library takes it and its types do not know; one for TLS it makes itself.
+    const overTls = 'protocol' in docker.modem && docker.modem.protocol === 'https';
+    if (!overTls) Object.assign(docker.modem, { agent });
     const engine: EngineInfo = await withTimeout(
       docker.info(),
       PROBE_TIMEOUT_MS,
       'the Docker engine did not answer',
     );
-    return new DockerLauncher(docker, options, engine);
+    return new DockerLauncher(docker, agent, options, engine);
   }
 
   /** @throws GatewayError `isolation_unavailable` when an image cannot be had */
@@ -59,19 +67,27 @@ export class DockerLauncher implements Launcher {
   }
 
   async launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
-    const creating = this.#create(spec);
-    const container = await unlessAborted(creating, signal).catch((error) => {
-      // An engine that hangs may make it after nobody waits for it any more.
-      creating.then(
-        ({ id }) => this.#removals.remove(id),
+    const launching = this.#launch(spec, signal);
+    return unlessAborted(launching, signal).catch(async (error) => {
+      // It tidies up after itself, which an engine that hangs may let it do only when nobody waits any more.
+      const tidied = launching.then(
+        (launched) => launched.kill(),
         () => {},
       );
+      await withTimeout(tidied, REMOVAL_TIMEOUT_MS, 'the Docker engine did not answer').catch(() => {});
       throw error;
     });
-    return unlessAborted(this.#start(container, signal), signal).catch(async (error) => {
+  }
+
+  async #launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
+    const container = await this.#create(spec);
+    try {
+      signal.throwIfAborted();
+      return await this.#start(container, signal);
+    } catch (error) {
       await this.#removals.remove(container.id);
       throw error;
-    });
+    }
   }
 
   async #start(container: Docker.Container, signal: AbortSignal): Promise<Launched> {
@@ -114,6 +130,8 @@ export class DockerLauncher implements Launcher {
     await withTimeout(this.sweep(), PROBE_TIMEOUT_MS, 'the Docker engine did not answer').catch(
       this.#options.onEngineError,
     );
+    // What an engine that hangs has not answered would keep this process alive.
+    this.#agent.destroy();
   }
 
   async #create(spec: SandboxSpec, retried = false): Promise<Docker.Container> {
@@ -199,7 +217,6 @@ function statusOf(error: unknown): number | undefined {
   return (error as { statusCode?: number }).statusCode;
 }
 
-/** What comes of work that takes longer is the caller's to tidy up. */
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   const aborted = Promise.withResolvers<never>();
   const onAbort = () => aborted.reject(signal.reason);
