@@ -2,23 +2,17 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { Agent, get } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { RUNTIMES, type Runtime } from '../src/core/event.ts';
 import { signToken } from '../src/http/tokens.ts';
 import { TRIVIAL } from './functions.ts';
+import { type RawAnswer, RawClient } from './raw-client.ts';
 import { pause } from './stats.ts';
 
 const MAIN = fileURLToPath(new URL('../bin/cronium', import.meta.url));
 const SECRET = 'a secret for a gateway that lives as long as a benchmark';
-
-export interface Answer {
-  ms: number;
-  status: number;
-  start: string | undefined;
-}
 
 /** A gateway in a process of its own, as users run it, and a client of it. */
 export class BenchGateway {
@@ -28,11 +22,14 @@ export class BenchGateway {
   readonly #url: string;
   readonly #dataDir: string;
   readonly #token: string;
-  readonly #agent = new Agent({ keepAlive: true });
+  readonly #port: number;
+  /** Kept connections that nobody uses at the moment. */
+  readonly #idle: RawClient[] = [];
 
-  private constructor(child: ChildProcess, url: string, dataDir: string, token: string, readyMs: number) {
+  private constructor(child: ChildProcess, port: number, dataDir: string, token: string, readyMs: number) {
     this.#child = child;
-    this.#url = url;
+    this.#port = port;
+    this.#url = urlOf(port);
     this.#dataDir = dataDir;
     this.#token = token;
     this.readyMs = readyMs;
@@ -56,7 +53,7 @@ export class BenchGateway {
       env,
       stdio: ['ignore', 'ignore', 'inherit'],
     });
-    const url = `http://127.0.0.1:${port}`;
+    const url = urlOf(port);
     while ((await fetch(`${url}/readyz`).catch(() => undefined))?.status !== 200) {
       if (child.exitCode !== null) throw new Error('the gateway did not start');
       await pause(5);
@@ -64,29 +61,20 @@ export class BenchGateway {
     const readyMs = performance.now() - beganAt;
     const scope = 'events:read events:write events:invoke bench';
     const token = await signToken({ sub: 'bench', scope, ttlSeconds: 7_200 }, SECRET);
-    const gateway = new BenchGateway(child, url, dataDir, token, readyMs);
+    const gateway = new BenchGateway(child, port, dataDir, token, readyMs);
     for (const runtime of RUNTIMES) await gateway.#deploy(runtime);
     return gateway;
   }
 
-  call(runtime: Runtime, cold = false): Promise<Answer> {
-    const headers: Record<string, string> = { authorization: `Bearer ${this.#token}` };
-    if (cold) headers['x-cronium-start'] = 'cold';
-    return new Promise((resolve, reject) => {
-      const beganAt = performance.now();
-      const request = get(`${this.#url}/e/bench-${runtime}`, { agent: this.#agent, headers }, (response) => {
-        response.resume();
-        response.on('end', () => {
-          const start = response.headers['x-cronium-start'];
-          resolve({
-            ms: performance.now() - beganAt,
-            status: response.statusCode!,
-            start: start as string | undefined,
-          });
-        });
-      });
-      request.on('error', reject);
-    });
+  async call(runtime: Runtime, cold = false): Promise<RawAnswer> {
+    let client = this.#idle.pop();
+    while (client !== undefined && !client.isOpen) client = this.#idle.pop();
+    client ??= new RawClient('127.0.0.1', this.#port);
+    const lines = [`GET /e/bench-${runtime} HTTP/1.1`, 'Host: bench', `Authorization: Bearer ${this.#token}`];
+    if (cold) lines.push('X-Cronium-Start: cold');
+    const answer = await client.request(`${lines.join('\r\n')}\r\n\r\n`);
+    this.#idle.push(client);
+    return answer;
   }
 
   /** Resolves when the pool of this runtime has as many warm sandboxes as it wants. */
@@ -108,7 +96,7 @@ export class BenchGateway {
   }
 
   async stop(): Promise<void> {
-    this.#agent.destroy();
+    for (const client of this.#idle) client.close();
     this.#child.kill('SIGTERM');
     if (this.#child.exitCode === null) await once(this.#child, 'exit');
     await rm(this.#dataDir, { recursive: true, force: true });
@@ -125,4 +113,8 @@ export class BenchGateway {
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }
+}
+
+function urlOf(port: number): string {
+  return `http://127.0.0.1:${port}`;
 }
