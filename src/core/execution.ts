@@ -1,6 +1,7 @@
 import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
+import { HeldHead } from './held-head.ts';
 import type { InvokeRequest, InvokeResponse } from './invoke.ts';
 import { LogBuffer, redact } from './logs.ts';
 import type { Taken } from './pool.ts';
@@ -42,6 +43,7 @@ export class Execution {
   readonly #finish: () => void;
   #phaseBeganAt: number;
   #taken: Taken | undefined;
+  #held: HeldHead | undefined;
   #stream: ResponseStream | undefined;
   /** In raw mode, instead of a stream. */
   readonly #raw: RawBody | undefined;
@@ -166,14 +168,12 @@ export class Execution {
       injected: () => this.#endPhase('inject'),
       head: (head) => {
         if (this.#raw !== undefined) return this.#raw.begin();
-        this.#stream = new ResponseStream(() =>
-          this.#abort.abort(
-            new GatewayError('client_closed', 'The client did not want the rest of the response.'),
-          ),
-        );
-        this.#answer(head, this.#stream.readable);
+        this.#held = new HeldHead(head, (chunks) => this.#beginStream(head, chunks));
       },
-      data: (chunk) => (this.#raw ?? this.#stream)?.write(chunk),
+      data: (chunk) => {
+        if (this.#held?.keep(chunk)) return;
+        return (this.#raw ?? this.#stream)?.write(chunk);
+      },
       log: (chunk) => this.#logs.append(chunk),
     };
   }
@@ -190,11 +190,27 @@ export class Execution {
       this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
     } else {
       if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(outcome.result));
-      else if (outcome.result === undefined) this.#stream?.end();
+      else if (outcome.result === undefined) this.#endStream();
       // Thrown when the value is no response; the call has then failed after all.
       else this.#answerWhole(outcome.result);
       this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
     }
+  }
+
+  #beginStream(head: ResponseHead, chunks: readonly Uint8Array[]): void {
+    const onCancel = () =>
+      this.#abort.abort(
+        new GatewayError('client_closed', 'The client did not want the rest of the response.'),
+      );
+    this.#stream = new ResponseStream(onCancel);
+    this.#answer(head, this.#stream.readable);
+    for (const chunk of chunks) this.#stream.write(chunk);
+  }
+
+  #endStream(): void {
+    const whole = this.#held?.take();
+    if (whole === undefined) this.#stream?.end();
+    else this.#answer(this.#held!.head, whole);
   }
 
   /** Ending a sandbox keeps a processor busy for milliseconds, which the answer on its way to the caller needs first. */
@@ -252,6 +268,7 @@ export class Execution {
       this.#answer(this.#raw!.head, new Uint8Array(), failure);
       return;
     }
+    this.#held?.take();
     this.#statusCode ??= error.status;
     this.#head.reject(error);
     this.#stream?.fail(error);
