@@ -27,7 +27,7 @@ export function watchRequests(
     if (!headers.has('server-timing')) headers.set('server-timing', `total;dur=${durationMs.toFixed(3)}`);
     if (!headers.has('x-request-id')) headers.set('x-request-id', requestId);
     const event = c.get('event');
-    onAnswered({
+    const answered: AnsweredRequest = {
       requestId,
       method: c.req.method,
       route: routeOf(c),
@@ -42,7 +42,9 @@ export function watchRequests(
       start: headers.get('x-cronium-start') ?? undefined,
       isolation: headers.get('x-cronium-isolation') ?? undefined,
       code: codeOf(c, status),
-    });
+    };
+    // After the answer has left: its caller need not wait until it is counted and written down.
+    setImmediate(() => onAnswered(answered));
   };
 }
 

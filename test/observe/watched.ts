@@ -97,8 +97,15 @@ export class Watched implements AsyncDisposable {
     });
   }
 
+  /** The log so far. What a request comes to is written down after its answer has left. */
+  async written(): Promise<Record<string, unknown>[]> {
+    await new Promise((resolve) => setImmediate(resolve));
+    return this.lines;
+  }
+
   /** The metrics as lines, without comments. */
   async metrics(headers: Record<string, string> = {}): Promise<string[]> {
+    await this.written();
     const response = await this.#harness.app.request('/metrics', { headers });
     return (await response.text()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   }
