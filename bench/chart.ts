@@ -48,6 +48,7 @@ export function chart(results: readonly BackendResult[], machine: string): strin
     y += 8;
   }
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${y + 10}" font-family="system-ui, sans-serif" font-size="13">
+<title>Median time to an answer, by isolation and language</title>
 <style>text{fill:#24292f}.t{font-weight:600}.b{fill:#a8b3bf}.o{fill:#1f6feb}@media (prefers-color-scheme:dark){text{fill:#e6edf3}.b{fill:#5c6773}}</style>
 <text class="t" x="8" y="20" font-size="15">Median time to an answer, logarithmic scale</text>
 <text x="8" y="38" font-size="11">${machine}</text>

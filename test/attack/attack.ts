@@ -37,3 +37,6 @@ export const timesOut: Ending = { status: 504, code: 'function_timeout', record:
 export function cut(code: ErrorCode): Ending {
   return { status: 200, code, record: code === 'function_timeout' ? 'timed_out' : 'failed', cut: true };
 }
+
+/** A stream beyond its limit: cut, or refused whole when that was clear before its head had left. */
+export const endsTooLarge: readonly Ending[] = [cut('response_too_large'), fails('response_too_large')];

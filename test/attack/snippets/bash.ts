@@ -1,4 +1,4 @@
-import { type Attack, answers, cut, fails, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, endsTooLarge, fails, timesOut } from '../attack.ts';
 
 /** Nested too deeply for those who read JSON by recursion. */
 const DEEP = `printf '[%.0s' {1..100000}; printf ']%.0s' {1..100000}`;
@@ -17,7 +17,7 @@ export const BASH_ATTACKS: Readonly<Record<string, Attack>> = {
   },
   'prints 1 GB as its response': {
     code: 'head -c 1073741824 /dev/zero',
-    endings: [cut('response_too_large')],
+    endings: endsTooLarge,
   },
   'returns more than its limit': {
     code: `(printf '"'; head -c 1048576 /dev/zero | tr '\\0' x; printf '"') | cronium output`,
@@ -118,7 +118,7 @@ export const BASH_ATTACKS: Readonly<Record<string, Attack>> = {
       answers('null'),
     ],
   },
-  'streams for ever': { code: 'yes', endings: [cut('response_too_large')] },
+  'streams for ever': { code: 'yes', endings: endsTooLarge },
   'streams slowly for ever': {
     code: 'while :; do echo x; sleep 0.05; done',
     timeoutMs: 1_500,

@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the templates are in the functions' code
-import { type Attack, answers, cut, fails, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, endsTooLarge, fails, timesOut } from '../attack.ts';
 
 const handler = (body: string) => `import fs from 'node:fs';
 import child from 'node:child_process';
@@ -68,7 +68,7 @@ export const NODEJS_ATTACKS: Readonly<Record<string, Attack>> = {
   },
   'returns 1 GB of bytes, in pieces': {
     code: stream('for (let n = 0; n < 16384; n++) yield Buffer.alloc(65536, "x");'),
-    endings: [cut('response_too_large')],
+    endings: endsTooLarge,
   },
   'returns more than its limit': {
     code: handler('return "x".repeat(2 ** 20);'),
@@ -222,7 +222,7 @@ export const NODEJS_ATTACKS: Readonly<Record<string, Attack>> = {
   },
   'streams for ever': {
     code: stream('for (;;) yield Buffer.alloc(65536, "x");'),
-    endings: [cut('response_too_large')],
+    endings: endsTooLarge,
   },
   'streams slowly for ever': {
     code: stream('for (;;) { yield "x"; await sleep(50); }'),

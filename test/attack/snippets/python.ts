@@ -1,4 +1,4 @@
-import { type Attack, answers, cut, fails, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, endsTooLarge, fails, timesOut } from '../attack.ts';
 
 const handler = (body: string, imports = 'import os, sys, time, signal') =>
   `${imports}\ndef handler(event, context):\n${body.replace(/^/gm, '    ')}\n`;
@@ -41,7 +41,7 @@ export const PYTHON_ATTACKS: Readonly<Record<string, Attack>> = {
   },
   'returns 1 GB of bytes, in pieces': {
     code: handler('return (b"x" * 65536 for _ in range(16384))'),
-    endings: [cut('response_too_large')],
+    endings: endsTooLarge,
   },
   'returns more than its limit': {
     code: handler('return "x" * (1 << 20)'),
@@ -199,7 +199,7 @@ export const PYTHON_ATTACKS: Readonly<Record<string, Attack>> = {
   },
   'streams for ever': {
     code: handler('while True: yield b"x" * 65536'),
-    endings: [cut('response_too_large')],
+    endings: endsTooLarge,
   },
   'streams slowly for ever': {
     code: handler('while True:\n    yield "x"\n    time.sleep(0.05)'),
