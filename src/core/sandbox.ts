@@ -113,9 +113,17 @@ export interface Sandbox {
   destroy(): Promise<void>;
 }
 
+/**
+ * Whose kernel answers a function's system calls: that of the engine's `host`, which the sandboxes share; `gvisor`'s, a user-space
+ * kernel of each sandbox; or one of its `own`, in a virtual machine.
+ */
+export type Kernel = 'host' | 'gvisor' | 'own';
+
 /** A way to make sandboxes on this host. */
 export interface SandboxBackend {
   readonly isolation: string;
+  /** As it was found from inside a sandbox; `host` where nothing stronger was proved. */
+  readonly kernel: Kernel;
   /**
    * Resolves when the sandbox's agent has answered.
    * Rejects with `engine_unavailable` when the engine does not do it, with `signal.reason` when aborted; nothing is left then.

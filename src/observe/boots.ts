@@ -6,6 +6,7 @@ import { GatewayError } from '../errors.ts';
 export function observeBoots(backend: SandboxBackend, observer: Pick<Observer, 'bootEnded'>): SandboxBackend {
   return {
     isolation: backend.isolation,
+    kernel: backend.kernel,
     async create(spec, signal) {
       const beganAt = performance.now();
       const ended = (ok: boolean) =>

@@ -3,6 +3,7 @@ import type {
   CallObserver,
   CloseReason,
   Exit,
+  Kernel,
   Outcome,
   Sandbox,
   SandboxBackend,
@@ -16,11 +17,13 @@ import { singleUse } from './single-use.ts';
 /** Makes sandboxes of what a launcher starts: greets the agent, and hands out only those that answered. */
 export class AgentBackend implements SandboxBackend {
   readonly isolation: string;
+  readonly kernel: Kernel;
   readonly #launcher: Launcher;
 
   constructor(launcher: Launcher) {
     this.#launcher = launcher;
     this.isolation = launcher.isolation;
+    this.kernel = launcher.kernel;
   }
 
   async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {

@@ -32,6 +32,7 @@ const GONE_TIMEOUT_MS = 5_000;
 /** Sandboxes as process trees in namespaces of their own, by bubblewrap: for hosts without a container engine. */
 export class BubblewrapLauncher implements Launcher {
   readonly isolation = 'bubblewrap';
+  readonly kernel = 'host';
   readonly #options: BubblewrapOptions;
   readonly #stage: Stage;
   readonly #spawner: Spawner;

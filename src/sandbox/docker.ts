@@ -29,6 +29,7 @@ const REMOVAL_TIMEOUT_MS = 5_000;
 /** Sandboxes as containers of a Docker engine, by its API and with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
   readonly isolation: string;
+  readonly kernel = 'host';
   readonly #docker: Docker;
   readonly #agent: Agent;
   readonly #images: Images;

@@ -1,5 +1,5 @@
 import type { Duplex } from 'node:stream';
-import type { SandboxSpec } from '../core/sandbox.ts';
+import type { Kernel, SandboxSpec } from '../core/sandbox.ts';
 
 /** A started sandbox whose agent has not been greeted yet. */
 export interface Launched {
@@ -20,6 +20,7 @@ export interface Launched {
 /** What differs between engines: how a sandbox is started and ended. The protocol is not its business. */
 export interface Launcher {
   readonly isolation: string;
+  readonly kernel: Kernel;
   /** Rejects when the engine refuses or the signal aborts; nothing is left then. */
   launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched>;
   sweep(): Promise<number>;

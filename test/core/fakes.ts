@@ -134,6 +134,7 @@ export interface Boot {
 /** A backend whose sandboxes boot when the test says so, or at once. */
 export class FakeBackend implements SandboxBackend {
   readonly isolation = 'fake';
+  readonly kernel = 'host';
   readonly sandboxes: FakeSandbox[] = [];
   readonly boots: Boot[] = [];
   auto = false;

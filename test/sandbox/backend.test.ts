@@ -19,6 +19,7 @@ const spec = {
 /** Starts nothing; the agents are in the hands of the test. */
 class FakeLauncher implements Launcher {
   readonly isolation = 'fake';
+  readonly kernel = 'gvisor';
   killed = 0;
   said = '';
   outOfMemory = false;
@@ -78,6 +79,7 @@ describe('booting', () => {
   test('gives a sandbox when its agent has answered', async () => {
     const sandbox = await booted();
     expect(sandbox).toMatchObject({ id: 'one', isolation: 'fake' });
+    expect(backend.kernel).toBe('gvisor');
     expect(launcher.killed).toBe(0);
   });
 
