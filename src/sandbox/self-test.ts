@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Call, Outcome, SandboxBackend, SandboxSpec } from '../core/sandbox.ts';
+import type { SandboxBackend, SandboxSpec } from '../core/sandbox.ts';
+import { runOnce } from './trial.ts';
 
 /** One thing that a sandbox must keep from whoever is in it, as it was found to be. */
 export interface Check {
@@ -8,10 +9,6 @@ export interface Check {
   seen: string;
   remedy?: string;
 }
-
-const BOOT_TIMEOUT_MS = 30_000;
-const RUN_TIMEOUT_MS = 30_000;
-const LIMITS = { logBytes: 65_536, responseBytes: 262_144, streamBytes: 262_144 };
 
 /** Looks around from inside, and reports. Sends nothing anywhere: without a route there is nowhere to send it. */
 const LOOK_AROUND = `
@@ -187,30 +184,4 @@ function networkCheck({ interfaces, routes }: z.output<typeof report>): Check {
 
 function listed(paths: readonly string[], word: string): string {
   return paths.length === 0 ? `nothing tried was ${word}` : `${word}: ${paths.join(', ')}`;
-}
-
-async function runOnce(
-  backend: SandboxBackend,
-  spec: SandboxSpec,
-  code: string,
-  event: unknown,
-): Promise<Outcome> {
-  const sandbox = await backend.create(spec, AbortSignal.timeout(BOOT_TIMEOUT_MS));
-  try {
-    const call: Call = {
-      invocationId: 'self-test',
-      functionName: 'self-test',
-      functionVersion: 1,
-      memoryMb: Math.round(spec.memoryBytes / 2 ** 20),
-      deadlineMs: Date.now() + RUN_TIMEOUT_MS,
-      code,
-      env: {},
-      event,
-      limits: LIMITS,
-    };
-    const observer = { injected: () => {}, head: () => {}, data: () => {}, log: () => {} };
-    return await sandbox.run(call, observer, AbortSignal.timeout(RUN_TIMEOUT_MS));
-  } finally {
-    await sandbox.destroy();
-  }
 }
