@@ -7,11 +7,11 @@ CGROUP=cronium-ci-$(printf '%s' "$STATE" | sha256sum | cut -c1-8)
 
 write_config() {
   local runtimes='{}' runsc
-  # gVisor's ptrace platform works in any virtual machine, kvm hangs in some. Its other two flags let it
-  # start where it may not write cgroups or set up a network; its sandboxes have no network anyway.
+  # gVisor's ptrace platform works in any virtual machine, kvm hangs in some. It needs not set up a network, which it may not
+  # everywhere: its sandboxes have none.
   if runsc=$(command -v runsc); then
     runtimes='{"runsc": {"path": "'$runsc'",
-    "runtimeArgs": ["--platform=ptrace", "--ignore-cgroups", "--network=none"]}}'
+    "runtimeArgs": ["--platform=ptrace", "--network=none"]}}'
   fi
   # No default bridge: sandboxes have no network, builds need none, and docker0 would clash with the one
   # of another daemon on this machine. Networks created by name still work.
@@ -73,7 +73,7 @@ wait_ready() { # seconds, daemon, command that succeeds when it is ready
 
 # containerd is started here, not by dockerd: dockerd would take the machine's own if that is running,
 # and share its shims with whatever else uses it.
-start_daemons() {
+start_docker() {
   if docker_answers; then return; fi
   stop_daemons
   mkdir -p "$RUN" "$STATE/docker-config"
@@ -115,7 +115,7 @@ engine_processes() {
   for dir in /proc/[0-9]*; do
     args=$(tr '\0' ' ' 2>/dev/null <"$dir/cmdline") || continue
     case ${args%% *} in
-      dockerd | containerd | *containerd-shim* | *runc | runsc* | */runsc | docker-proxy)
+      dockerd | containerd | *containerd-shim* | *runc | runsc* | */runsc | docker-proxy | podman | */conmon)
         if [[ $args == *"$RUN/"* ]]; then
           printf '%s\n' "${dir#/proc/}"
           continue
@@ -124,6 +124,7 @@ engine_processes() {
     esac
     if grep -qs "/$CGROUP/" "$dir/cgroup"; then printf '%s\n' "${dir#/proc/}"; fi
   done
+  podman_container_processes
 }
 
 kill_leftovers() {
@@ -164,6 +165,7 @@ remove_cgroups() {
 }
 
 stop_daemons() {
+  stop_podman
   if [ -S "$SOCKET" ] && docker_answers; then stop_containers; fi
   stop_daemon dockerd
   stop_daemon containerd

@@ -6,6 +6,7 @@
 #   engine.sh STATE stop              asks it to stop
 #   engine.sh STATE kill              kills it; its containers go on without it
 #   engine.sh STATE freeze | thaw
+#   engine.sh STATE runtimes JSON     takes these OCI runtimes for those it has
 #   engine.sh STATE down              takes everything of it away
 set -euo pipefail
 
@@ -29,6 +30,8 @@ docker_cli() {
 
 # shellcheck source=../../.ci/lib/daemons.sh
 . "$LIB/daemons.sh"
+# shellcheck source=../../.ci/lib/podman.sh
+. "$LIB/podman.sh"
 
 start() {
   launch containerd containerd --config "$RUN/containerd.toml"
@@ -65,6 +68,14 @@ case "$2" in
     ;;
   freeze) signal STOP ;;
   thaw) signal CONT ;;
+  runtimes)
+    python3 -c 'import json, sys
+path, runtimes = sys.argv[1:]
+config = json.load(open(path))
+config["runtimes"] = json.loads(runtimes)
+json.dump(config, open(path, "w"))' "$RUN/dockerd.json" "$3"
+    kill -HUP "$(running dockerd)"
+    ;;
   down)
     signal CONT
     stop_daemons
