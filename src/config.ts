@@ -5,6 +5,8 @@ const flag = z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false',
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
 const optionalUrl = z.url({ protocol: /^https?$/ }).optional();
 
+/** As engines name runtimes, and containerd its shims: `runsc`, `io.containerd.kata.v2`. */
+const OCI_RUNTIME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/;
 const JWT_SECRET_MIN_BYTES = 32;
 /** The standard's names, save those that need a remote configuration. */
 const SAMPLERS = [
@@ -36,10 +38,23 @@ export const settings = z.object({
     .describe('Least level that is logged'),
 
   ISOLATION_MODE: z
-    .enum(['auto', 'docker', 'bubblewrap'])
+    .enum(['auto', 'docker', 'podman', 'bubblewrap'])
     .default('auto')
     .describe('What isolates functions; `auto` takes the strongest that works here'),
+  RUNTIME: z
+    .string()
+    .regex(OCI_RUNTIME, 'must be auto, gvisor, or the name of an OCI runtime such as runc, crun or kata')
+    .default('auto')
+    .describe(
+      'OCI runtime of the engine: `gvisor` or another by its name; `auto` takes gVisor where it is proved',
+    ),
   DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
+  PODMAN_HOST: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Podman's socket, as a URL; the user's or the system's own when not given"),
+  CONTAINER_HOST: z.string().min(1).optional().describe("The same by Podman's own name for it"),
   PYTHON_BASE_IMAGE: z
     .string()
     .min(1)
@@ -169,6 +184,9 @@ interface ConfigFault {
 function faultsAmong(env: Partial<Config>): ConfigFault[] {
   const faults: ConfigFault[] = [];
   const fault = (name: keyof Config, message: string) => faults.push({ name, message });
+  if (env.ISOLATION_MODE === 'bubblewrap' && env.RUNTIME !== undefined && env.RUNTIME !== 'auto') {
+    fault('RUNTIME', `must be auto with ISOLATION_MODE=bubblewrap, which has no OCI runtimes`);
+  }
   if (env.JWT_SECRET !== undefined && Buffer.byteLength(env.JWT_SECRET) < JWT_SECRET_MIN_BYTES) {
     fault(
       'JWT_SECRET',

@@ -217,14 +217,16 @@ export function detectOptions(
 ): DetectOptions {
   const { PYTHON_BASE_IMAGE: python, NODE_BASE_IMAGE: nodejs } = config;
   const limitsEnabled = config.RESOURCE_LIMITS_ENABLED;
+  const engine = {
+    ...own,
+    limitsEnabled,
+    runtimesDir: RUNTIMES_DIR,
+    baseImages: { python, bash: python, nodejs },
+  };
   return {
-    docker: {
-      ...own,
-      limitsEnabled,
-      dockerHost: config.DOCKER_HOST,
-      runtimesDir: RUNTIMES_DIR,
-      baseImages: { python, bash: python, nodejs },
-    },
+    docker: { ...engine, engine: 'docker', host: config.DOCKER_HOST },
+    podman: { ...engine, engine: 'podman', host: config.PODMAN_HOST ?? config.CONTAINER_HOST },
+    ociRuntime: config.RUNTIME,
     bubblewrap: {
       instanceId: own.instanceId,
       limitsEnabled,

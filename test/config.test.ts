@@ -43,6 +43,9 @@ describe('parseConfig', () => {
     ['RESOURCE_LIMITS_ENABLED', '0', false],
     ['RESOURCE_LIMITS_ENABLED', 'on', true],
     ['ISOLATION_MODE', 'bubblewrap', 'bubblewrap'],
+    ['ISOLATION_MODE', 'podman', 'podman'],
+    ['RUNTIME', 'gvisor', 'gvisor'],
+    ['RUNTIME', 'io.containerd.kata.v2', 'io.containerd.kata.v2'],
     ['PUBLIC_URL', 'https://functions.example/base', 'https://functions.example/base'],
     ['MAX_QUEUED_EXECUTIONS', '0', 0],
     ['SHUTDOWN_GRACE_MS', '0', 0],
@@ -63,6 +66,9 @@ describe('parseConfig', () => {
     ['DEFAULT_CPUS', 'NaN'],
     ['RESOURCE_LIMITS_ENABLED', 'maybe'],
     ['ISOLATION_MODE', 'none'],
+    ['RUNTIME', '/usr/bin/crun'],
+    ['RUNTIME', 'run c'],
+    ['RUNTIME', '-runc'],
     ['LOG_LEVEL', 'loud'],
     ['PUBLIC_URL', 'functions.example'],
     ['PUBLIC_URL', 'ftp://functions.example'],
@@ -76,6 +82,7 @@ describe('parseConfig', () => {
 
   test.each([
     [{ JWT_SECRET: 'a'.repeat(32), JWT_JWKS_URL: 'https://a.example' }, 'JWT_JWKS_URL', 'not both'],
+    [{ ISOLATION_MODE: 'bubblewrap', RUNTIME: 'gvisor' }, 'RUNTIME', 'no OCI runtimes'],
     [{ POOL_MIN: '4', POOL_TARGET: '3' }, 'POOL_MIN', 'POOL_TARGET (3)'],
     [{ POOL_TARGET: '30', POOL_MAX: '20' }, 'POOL_TARGET', 'POOL_MAX (20)'],
   ])('%j contradict each other', (env, name, message) => {

@@ -2,7 +2,6 @@ import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { fileURLToPath } from 'node:url';
-import Docker from 'dockerode';
 import { type Config, parseConfig } from '../src/config.ts';
 import type { Sandbox, SandboxBackend } from '../src/core/sandbox.ts';
 import { messageOf } from '../src/errors.ts';
@@ -11,11 +10,15 @@ import { AgentBackend } from '../src/sandbox/backend.ts';
 import { BubblewrapLauncher } from '../src/sandbox/bubblewrap.ts';
 import type { DetectOptions } from '../src/sandbox/detect.ts';
 import { DockerLauncher } from '../src/sandbox/docker.ts';
+import { EngineAway, EngineClient, type EngineKind } from '../src/sandbox/engine-client.ts';
 import { OWNER_LABEL } from '../src/sandbox/hardening.ts';
+import type { WantedRuntime } from '../src/sandbox/oci-runtime.ts';
 import { killBubblewrap, tracesOfBubblewrap } from './traces.ts';
 
 export type EngineName =
+  | 'docker+runsc'
   | 'docker'
+  | 'podman'
   | 'bubblewrap'
   | 'bubblewrap with control groups'
   | 'bubblewrap with the resource manager'
@@ -25,7 +28,9 @@ export type EngineName =
 export interface Engine {
   name: EngineName;
   /** What ISOLATION_MODE calls it. */
-  mode: 'docker' | 'bubblewrap';
+  mode: 'docker' | 'podman' | 'bubblewrap';
+  /** The variables that make a gateway take it and nothing else. */
+  settings: Record<string, string>;
   /** Why this machine cannot run it. */
   unavailable: string | undefined;
   /** @param instanceId a fresh one when not given */
@@ -51,12 +56,13 @@ export interface Traces {
 
 /** The user that stands for one who is not root: it owns nothing here. */
 export const ORDINARY_UID = 65_534;
+const BUBBLEWRAP = { ISOLATION_MODE: 'bubblewrap' };
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
 /** What the engine's tests take from the environment: where the engine is, and the base images. */
 export function engineConfig(settings: Record<string, string> = {}): Config {
-  const { DOCKER_HOST, PYTHON_BASE_IMAGE, NODE_BASE_IMAGE } = process.env;
-  return parseConfig({ DOCKER_HOST, PYTHON_BASE_IMAGE, NODE_BASE_IMAGE, ...settings });
+  const { DOCKER_HOST, PODMAN_HOST, PYTHON_BASE_IMAGE, NODE_BASE_IMAGE } = process.env;
+  return parseConfig({ DOCKER_HOST, PODMAN_HOST, PYTHON_BASE_IMAGE, NODE_BASE_IMAGE, ...settings });
 }
 
 export function newInstanceId(): string {
@@ -67,20 +73,44 @@ export function engineOptions(instanceId: string): DetectOptions {
   return detectOptions(engineConfig(), { instanceId, onProgress: () => {}, onEngineError: () => {} });
 }
 
-/** What there is of a gateway in the Docker engine. */
-export async function tracesOfDocker(instanceId: string): Promise<Traces> {
+/** What there is of a gateway in an engine. */
+async function tracesIn({ docker }: EngineClient, instanceId: string): Promise<Traces> {
   const filters = { label: [`${OWNER_LABEL}=${instanceId}`] };
-  const left = await new Docker().listContainers({ all: true, filters });
+  const left = await docker.listContainers({ all: true, filters });
   return { sandboxes: left.map(({ Id, State }) => `container ${Id.slice(0, 12)} (${State})`), gateway: [] };
 }
 
-async function openDocker(instanceId = newInstanceId()): Promise<OpenEngine> {
-  const launcher = await DockerLauncher.connect(engineOptions(instanceId).docker);
+/** What there is of a gateway in the Docker engine, and in Podman where there is one. */
+export async function tracesOfContainers(instanceId: string): Promise<Traces> {
+  const { DOCKER_HOST, PODMAN_HOST } = engineConfig();
+  const places: [EngineKind, string | undefined][] = [['docker', DOCKER_HOST]];
+  if (PODMAN_HOST !== undefined) places.push(['podman', PODMAN_HOST]);
+  const found = places.map(async ([kind, host]) => {
+    const client = await EngineClient.connect(kind, host);
+    return (await tracesIn(client, instanceId).finally(() => client.close())).sandboxes;
+  });
+  // An engine that this machine does not have has nothing of anybody.
+  const nothing = (error: unknown) => {
+    if (error instanceof EngineAway) return [];
+    throw error;
+  };
+  const sandboxes = await Promise.all(found.map((looking) => looking.catch(nothing)));
+  return { sandboxes: sandboxes.flat(), gateway: [] };
+}
+
+async function openContainers(
+  kind: EngineKind,
+  wanted: WantedRuntime,
+  instanceId = newInstanceId(),
+): Promise<OpenEngine> {
+  const options = engineOptions(instanceId)[kind];
+  const launcher = await DockerLauncher.connect(options, wanted);
+  const client = await EngineClient.connect(kind, options.host);
   return {
     backend: new AgentBackend(launcher),
     instanceId,
-    traces: () => tracesOfDocker(instanceId),
-    killFromOutside: (sandbox) => new Docker().getContainer(sandbox.id).kill(),
+    traces: () => tracesIn(client, instanceId),
+    killFromOutside: (sandbox) => client.docker.getContainer(sandbox.id).kill(),
   };
 }
 
@@ -99,9 +129,18 @@ async function openBubblewrap(useCgroups: boolean | undefined, instanceId = newI
   return { engine, launcher };
 }
 
-async function docker(): Promise<Engine> {
-  const unavailable = await reasonAgainst(() => DockerLauncher.connect(engineOptions('probe').docker));
-  return { name: 'docker', mode: 'docker', unavailable, open: openDocker };
+async function containers(
+  name: EngineName,
+  mode: EngineKind,
+  wanted: WantedRuntime,
+  settings: Record<string, string>,
+): Promise<Engine> {
+  const unavailable = await reasonAgainst(async () => {
+    const launcher = await DockerLauncher.connect(engineOptions('probe')[mode], wanted);
+    await launcher.close();
+  });
+  const open = (instanceId?: string) => openContainers(mode, wanted, instanceId);
+  return { name, mode, settings: { ISOLATION_MODE: mode, ...settings }, unavailable, open };
 }
 
 /** @param useCgroups `undefined` takes what a gateway would take */
@@ -113,7 +152,7 @@ async function bubblewrap(name: EngineName, useCgroups: boolean | undefined): Pr
       throw new Error('control groups cannot be written here');
   });
   const open = async (instanceId?: string) => (await openBubblewrap(useCgroups, instanceId)).engine;
-  return { name, mode: 'bubblewrap', unavailable, open };
+  return { name, mode: 'bubblewrap', settings: BUBBLEWRAP, unavailable, open };
 }
 
 /** As `ORDINARY_UID` when this is root: only for a process that can become that for good. */
@@ -130,7 +169,8 @@ async function ordinaryBubblewrap(): Promise<Engine> {
     });
   });
   const open = async (instanceId?: string) => (await openBubblewrap(undefined, instanceId)).engine;
-  return { name: 'bubblewrap as an ordinary user', mode: 'bubblewrap', unavailable, open };
+  const name = 'bubblewrap as an ordinary user';
+  return { name, mode: 'bubblewrap', settings: BUBBLEWRAP, unavailable, open };
 }
 
 async function reasonAgainst(probe: () => Promise<unknown>): Promise<string | undefined> {
@@ -145,8 +185,12 @@ async function reasonAgainst(probe: () => Promise<unknown>): Promise<string | un
 /** Looks, by doing it, at one of the ways of isolating that the suites run on. */
 export function findEngine(name: EngineName): Promise<Engine> {
   switch (name) {
+    case 'docker+runsc':
+      return containers(name, 'docker', 'gvisor', { RUNTIME: 'gvisor' });
     case 'docker':
-      return docker();
+      return containers(name, 'docker', { name: 'runc' }, { RUNTIME: 'runc' });
+    case 'podman':
+      return containers(name, 'podman', 'default', {});
     case 'bubblewrap':
       return bubblewrap(name, undefined);
     case 'bubblewrap with control groups':
@@ -160,7 +204,9 @@ export function findEngine(name: EngineName): Promise<Engine> {
 
 /** All of them, strongest first. */
 export const ENGINE_NAMES: readonly EngineName[] = [
+  'docker+runsc',
   'docker',
+  'podman',
   'bubblewrap with control groups',
   'bubblewrap with the resource manager',
   'bubblewrap as an ordinary user',

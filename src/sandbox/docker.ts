@@ -1,65 +1,110 @@
 import { randomBytes } from 'node:crypto';
-import { Agent } from 'node:http';
 import type { Duplex } from 'node:stream';
-import Docker from 'dockerode';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type Docker from 'dockerode';
 import type { Runtime } from '../core/event.ts';
-import type { SandboxSpec } from '../core/sandbox.ts';
-import { messageOf } from '../errors.ts';
+import type { Kernel, SandboxSpec } from '../core/sandbox.ts';
+import { AgentBackend } from './backend.ts';
+import { Dialect, GVISOR_OVERHEAD_BYTES } from './dialect.ts';
 import { AttachedChannel } from './docker-stream.ts';
+import { answered, EngineClient, type EngineKind, statusOf } from './engine-client.ts';
 import { containerOptions, OWNER_LABEL } from './hardening.ts';
 import { Images, type ImagesOptions } from './images.ts';
+import { PROOF_MEMORY_BYTES, proveKernel } from './kernel-proof.ts';
 import type { Launched, Launcher } from './launcher.ts';
+import {
+  chooseRuntime,
+  GVISOR_REMEDY,
+  NoSuchRuntime,
+  type OciRuntime,
+  type WantedRuntime,
+} from './oci-runtime.ts';
+import { REMOVAL_TIMEOUT_MS, Removals } from './removals.ts';
 import { Tail } from './tail.ts';
 
 export interface DockerOptions extends ImagesOptions {
-  /** As for the docker command; its default when not given. */
-  dockerHost: string | undefined;
+  engine: EngineKind;
+  /** A URL, as for the docker and podman commands; their default when not given. */
+  host: string | undefined;
   /** Marks this gateway's containers, and survives its restarts. */
   instanceId: string;
   limitsEnabled: boolean;
   onEngineError: (error: unknown) => void;
 }
 
-const KEPT_CONNECTION_MS = 5_000;
-const PROBE_TIMEOUT_MS = 5_000;
-const REMOVAL_RETRY_MS = 1_000;
-/** An engine that hangs must not keep a gateway from stopping, ms. */
-const REMOVAL_TIMEOUT_MS = 5_000;
+const NO_MEMORY_LIMIT =
+  'the engine cannot bound the memory of a container: its host has no control group for it (RESOURCE_LIMITS_ENABLED=false goes without)';
+const SWEEP_TIMEOUT_MS = 5_000;
+/** An engine hears of the end of a sandbox, and of why, a moment after the gateway does. */
+const END_POLL_MS = 25;
+const END_LOOKS = 8;
+const KILLED_EXIT_CODE = 137;
+const NO_BODY = Buffer.alloc(0);
 
-/** Sandboxes as containers of a Docker engine, by its API and with nothing of this host mounted. */
+/** Sandboxes as containers of an engine that speaks Docker's API, with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
   readonly isolation: string;
-  readonly kernel = 'host';
-  readonly #docker: Docker;
-  readonly #agent: Agent;
+  readonly #engine: EngineClient;
+  readonly #runtime: OciRuntime;
   readonly #images: Images;
   readonly #options: DockerOptions;
-  readonly #engineCpus: number;
+  readonly #dialect: Dialect;
   readonly #removals: Removals;
+  #kernel: Kernel;
 
-  private constructor(docker: Docker, agent: Agent, options: DockerOptions, engine: EngineInfo) {
-    this.#docker = docker;
-    this.#agent = agent;
+  private constructor(engine: EngineClient, runtime: OciRuntime, options: DockerOptions) {
+    this.#engine = engine;
+    this.#runtime = runtime;
     this.#options = options;
-    this.#images = new Images(docker, options);
-    this.#engineCpus = engine.NCPU;
-    this.#removals = new Removals(docker, options.onEngineError);
-    this.isolation = `docker+${engine.DefaultRuntime}`;
+    this.#images = new Images(engine.docker, options);
+    this.#dialect = new Dialect(engine.kind);
+    this.#removals = new Removals(engine, options.onEngineError);
+    this.#kernel = runtime.promises;
+    this.isolation = `${engine.kind}+${runtime.name}`;
   }
 
-  /** @throws Error saying why the engine cannot be used */
-  static async connect(options: DockerOptions): Promise<DockerLauncher> {
-    const agent = new Agent({ keepAlive: true, scheduling: 'lifo', timeout: KEPT_CONNECTION_MS });
-    const docker = dockerClient(options.dockerHost);
-    // The library takes it and its types do not know; one for TLS it makes itself.
-    const overTls = 'protocol' in docker.modem && docker.modem.protocol === 'https';
-    if (!overTls) Object.assign(docker.modem, { agent });
-    const engine: EngineInfo = await withTimeout(
-      docker.info(),
-      PROBE_TIMEOUT_MS,
-      'the Docker engine did not answer',
-    );
-    return new DockerLauncher(docker, agent, options, engine);
+  /**
+   * @param wanted what to start containers with; all but the engine's own runc or crun is booted and looked at from inside
+   * @throws EngineAway, NoSuchRuntime, or an Error saying why the engine cannot be used
+   */
+  static async connect(options: DockerOptions, wanted: WantedRuntime = 'default'): Promise<DockerLauncher> {
+    const engine = await EngineClient.connect(options.engine, options.host);
+    try {
+      if (options.limitsEnabled && engine.info.MemoryLimit === false) throw new Error(NO_MEMORY_LIMIT);
+      const launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options);
+      if (!launcher.#runtime.isPlain) await launcher.#prove();
+      return launcher;
+    } catch (error) {
+      engine.close();
+      throw error;
+    }
+  }
+
+  get kernel(): Kernel {
+    return this.#kernel;
+  }
+
+  /** @throws NoSuchRuntime when the runtime is not what its name promises */
+  async #prove(): Promise<void> {
+    const { name, promises } = this.#runtime;
+    const backend = new AgentBackend(this);
+    const { kernel, release, memoryBytes } = await proveKernel(backend, this.#engine.info.KernelVersion);
+    if (promises === 'gvisor' && kernel !== 'gvisor')
+      throw new NoSuchRuntime(
+        `the runtime ${name} is not gVisor: a sandbox that it booted runs on the kernel ${release}`,
+        GVISOR_REMEDY,
+      );
+    this.#kernel = kernel;
+    // gVisor takes what its control group allows for all the memory that there is, and without one the host's.
+    if (
+      kernel === 'gvisor' &&
+      this.#options.limitsEnabled &&
+      !(memoryBytes! <= PROOF_MEMORY_BYTES + GVISOR_OVERHEAD_BYTES)
+    )
+      throw new NoSuchRuntime(
+        `the runtime ${name} does not bound the memory of its sandboxes`,
+        'Take --ignore-cgroups out of its runtimeArgs, or set RESOURCE_LIMITS_ENABLED=false.',
+      );
   }
 
   /** @throws GatewayError `isolation_unavailable` when an image cannot be had */
@@ -75,36 +120,34 @@ export class DockerLauncher implements Launcher {
         (launched) => launched.kill(),
         () => {},
       );
-      await withTimeout(tidied, REMOVAL_TIMEOUT_MS, 'the Docker engine did not answer').catch(() => {});
+      await answered(tidied, this.#engine.kind, REMOVAL_TIMEOUT_MS).catch(() => {});
       throw error;
     });
   }
 
   async #launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
-    const container = await this.#create(spec);
-    try {
-      signal.throwIfAborted();
-      return await this.#start(container, signal);
-    } catch (error) {
-      await this.#removals.remove(container.id);
-      throw error;
+    for (;;) {
+      const { learnt } = this.#dialect;
+      let container: Docker.Container | undefined;
+      try {
+        container = await this.#create(spec);
+        signal.throwIfAborted();
+        return await this.#start(container, signal);
+      } catch (error) {
+        if (container !== undefined) await this.#removals.remove(container.id);
+        signal.throwIfAborted();
+        this.#dialect.learnFrom(error);
+        if (this.#dialect.learnt === learnt) throw error;
+      }
     }
   }
 
   async #start(container: Docker.Container, signal: AbortSignal): Promise<Launched> {
+    if (this.#dialect.attachesAfterStart) await container.start();
     const stderr = new Tail();
-    const attached = await container.attach({
-      stream: true,
-      stdin: true,
-      stdout: true,
-      stderr: true,
-      hijack: true,
-    });
-    const channel = new AttachedChannel(attached as Duplex, (chunk) => stderr.append(chunk));
-    // Without a listener an engine that goes away would end the gateway.
-    channel.on('error', () => {});
+    const channel = await attach(container, (chunk) => stderr.append(chunk));
     const ended = new Promise<void>((resolve) => channel.once('close', resolve));
-    await container.start();
+    if (!this.#dialect.attachesAfterStart) await container.start();
     signal.throwIfAborted();
     return {
       id: container.id,
@@ -115,35 +158,31 @@ export class DockerLauncher implements Launcher {
         channel.destroy();
         return this.#removals.remove(container.id);
       },
-      ranOutOfMemory: async () => (await container.inspect()).State.OOMKilled,
+      ranOutOfMemory: () => ranOutOfMemory(container, channel.readableEnded || channel.destroyed),
     };
   }
 
   async sweep(): Promise<number> {
     const filters = { label: [`${OWNER_LABEL}=${this.#options.instanceId}`] };
-    const left = await this.#docker.listContainers({ all: true, filters });
+    const left = await this.#engine.docker.listContainers({ all: true, filters });
     await Promise.all(left.map(({ Id }) => this.#removals.remove(Id)));
     return left.length;
   }
 
   async close(): Promise<void> {
     await this.#removals.close();
-    await withTimeout(this.sweep(), PROBE_TIMEOUT_MS, 'the Docker engine did not answer').catch(
-      this.#options.onEngineError,
-    );
-    // What an engine that hangs has not answered would keep this process alive.
-    this.#agent.destroy();
+    await answered(this.sweep(), this.#engine.kind, SWEEP_TIMEOUT_MS).catch(this.#options.onEngineError);
+    this.#engine.close();
   }
 
   async #create(spec: SandboxSpec, retried = false): Promise<Docker.Container> {
     const { instanceId, limitsEnabled } = this.#options;
     const image = await this.#images.ensure(spec.runtime);
     const name = `cronium-${spec.runtime}-${randomBytes(8).toString('hex')}`;
-    const engineCpus = this.#engineCpus;
+    const { docker, info } = this.#engine;
+    const options = containerOptions({ image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU });
     try {
-      return await this.#docker.createContainer(
-        containerOptions({ image, name, spec, instanceId, limitsEnabled, engineCpus }),
-      );
+      return await docker.createContainer(this.#dialect.adapt(options, spec, this.#runtime, this.#kernel));
     } catch (error) {
       // Whether an engine that went away in the middle has made it, only another look can tell.
       if (statusOf(error) === undefined) this.#removals.remove(name);
@@ -154,68 +193,42 @@ export class DockerLauncher implements Launcher {
   }
 }
 
-/** Removes containers, and goes on trying while the engine is away, so that none stays behind. */
-class Removals {
-  readonly #docker: Docker;
-  readonly #onEngineError: (error: unknown) => void;
-  readonly #failed = new Set<string>();
-  #timer: NodeJS.Timeout | undefined;
-  #closed = false;
-
-  constructor(docker: Docker, onEngineError: (error: unknown) => void) {
-    this.#docker = docker;
-    this.#onEngineError = onEngineError;
-  }
-
-  /** Never rejects: what fails now is tried again later. */
-  async remove(id: string): Promise<void> {
-    try {
-      await withTimeout(
-        this.#docker.getContainer(id).remove({ force: true, v: true }),
-        REMOVAL_TIMEOUT_MS,
-        'the Docker engine did not answer',
-      );
-    } catch (error) {
-      // Gone already, or another removal is at it.
-      if (statusOf(error) === 404 || statusOf(error) === 409) return;
-      this.#onEngineError(
-        new Error(`container ${id.slice(0, 12)} could not be removed yet: ${messageOf(error)}`),
-      );
-      this.#failed.add(id);
-      if (!this.#closed) this.#timer ??= setTimeout(() => this.#retry(), REMOVAL_RETRY_MS);
-    }
-  }
-
-  async close(): Promise<void> {
-    this.#closed = true;
-    clearTimeout(this.#timer);
-    await this.#retry();
-  }
-
-  async #retry(): Promise<void> {
-    this.#timer = undefined;
-    const ids = [...this.#failed];
-    this.#failed.clear();
-    await Promise.all(ids.map((id) => this.remove(id)));
-  }
+/**
+ * As the library's own `attach`, which sends the options as a body, too: Docker ignores that, and Podman takes it for the first
+ * of the standard input.
+ */
+async function attach(
+  { modem, id }: Docker.Container,
+  onStderr: (chunk: Buffer) => void,
+): Promise<AttachedChannel> {
+  const attached = new Promise<Duplex>((resolve, reject) => {
+    const request = {
+      path: `/containers/${id}/attach?`,
+      method: 'POST',
+      options: { stream: true, stdin: true, stdout: true, stderr: true },
+      file: NO_BODY,
+      isStream: true,
+      hijack: true,
+      statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+    };
+    modem.dial(request, (error: unknown, stream: Duplex) => (error ? reject(error) : resolve(stream)));
+  });
+  const channel = new AttachedChannel(await attached, onStderr);
+  // Without a listener an engine that goes away would end the gateway.
+  channel.on('error', () => {});
+  return channel;
 }
 
-interface EngineInfo {
-  NCPU: number;
-  DefaultRuntime: string;
-}
-
-function dockerClient(host: string | undefined): Docker {
-  if (host === undefined) return new Docker();
-  if (host.startsWith('unix://')) return new Docker({ socketPath: host.slice('unix://'.length) });
-  const { protocol, hostname, port } = new URL(host);
-  if (protocol !== 'tcp:' && protocol !== 'http:')
-    throw new Error(`DOCKER_HOST: ${protocol}// is not supported; use unix:// or tcp://`);
-  return new Docker({ host: hostname, port: Number(port || 2375), protocol: 'http' });
-}
-
-function statusOf(error: unknown): number | undefined {
-  return (error as { statusCode?: number }).statusCode;
+/** @param hasEnded the sandbox as a whole; else something within it */
+async function ranOutOfMemory(container: Docker.Container, hasEnded: boolean): Promise<boolean> {
+  let looksLeft = hasEnded ? END_LOOKS : 1;
+  for (;;) {
+    const { OOMKilled, Running, ExitCode } = (await container.inspect()).State;
+    if (OOMKilled) return true;
+    looksLeft -= 1;
+    if (looksLeft === 0 || (!Running && ExitCode !== KILLED_EXIT_CODE)) return false;
+    await sleep(END_POLL_MS);
+  }
 }
 
 async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
@@ -228,12 +241,4 @@ async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
-}
-
-async function withTimeout<T>(work: Promise<T>, timeoutMs: number, message: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`${message} within ${timeoutMs} ms`)), timeoutMs);
-  });
-  return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }

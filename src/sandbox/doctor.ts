@@ -1,6 +1,6 @@
 import type { SandboxSpec } from '../core/sandbox.ts';
 import { messageOf } from '../errors.ts';
-import { candidates, type DetectOptions, type Refusal } from './detect.ts';
+import { type Attempt, type DetectOptions, type Refusal, tryCandidates } from './detect.ts';
 import { type Check, selfTest } from './self-test.ts';
 
 /** What one way of isolating is worth on this host. */
@@ -13,12 +13,12 @@ export interface Finding {
   checks: Check[];
 }
 
-/** Small, so that filling it up is quick. */
+/** Small, so that filling it up is quick, and with room for all processes: on gVisor each takes some megabytes. */
 const TRIAL: SandboxSpec = {
   runtime: 'python',
-  memoryBytes: 96 * 2 ** 20,
+  memoryBytes: 160 * 2 ** 20,
   cpus: 1,
-  pids: 48,
+  pids: 24,
   tmpBytes: 8 * 2 ** 20,
   runBytes: 2 ** 20,
 };
@@ -26,23 +26,23 @@ const TRIAL: SandboxSpec = {
 /** Tries every way of isolating that the gateway knows, strongest first, from inside a sandbox. Leaves nothing behind. */
 export async function examineHost(options: DetectOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for (const candidate of candidates(options)) {
-    findings.push(await examine(candidate));
-  }
+  for await (const attempt of tryCandidates('auto', options)) findings.push(await examine(attempt));
   return findings;
 }
 
-async function examine({ name, remedy, connect }: ReturnType<typeof candidates>[number]): Promise<Finding> {
-  const refusal = (error: unknown): Omit<Refusal, 'name'> => ({ reason: messageOf(error), remedy });
+async function examine(attempt: Attempt): Promise<Finding> {
+  if ('refusal' in attempt) return unusable(attempt.refusal);
+  const { backend, candidate } = attempt;
   try {
-    const backend = await connect();
-    try {
-      const checks = await selfTest(backend, TRIAL);
-      return { isolation: backend.isolation, usable: checks[0]!.holds, checks };
-    } finally {
-      await backend.close();
-    }
+    const checks = await selfTest(backend, TRIAL);
+    return { isolation: backend.isolation, usable: checks[0]!.holds, checks };
   } catch (error) {
-    return { isolation: name, usable: false, ...refusal(error), checks: [] };
+    return unusable({ name: backend.isolation, reason: messageOf(error), remedy: candidate.remedy });
+  } finally {
+    await backend.close();
   }
+}
+
+function unusable({ name, reason, remedy }: Refusal): Finding {
+  return { isolation: name, usable: false, reason, remedy, checks: [] };
 }

@@ -18,7 +18,7 @@ export interface ImagesOptions {
 }
 
 /** Steps and pulls; not the layer ids and download counters between them. */
-const WORTH_SHOWING = /^(Step |Pulling from|Status: |Successfully tagged)/;
+const WORTH_SHOWING = /^(Step |STEP |Pulling from|Trying to pull|Status: |Successfully tagged)/;
 
 interface ContextFile {
   path: string;

@@ -7,7 +7,7 @@ import type { Invocation } from '../../src/core/store.ts';
 import { signToken } from '../../src/http/tokens.ts';
 import { createLog } from '../../src/logger.ts';
 import { type Gateway, startGateway } from '../../src/main.ts';
-import { type Engine, engineConfig, tracesOfDocker } from '../engines.ts';
+import { type Engine, engineConfig, tracesOfContainers } from '../engines.ts';
 import { tracesOfBubblewrap } from '../traces.ts';
 
 const OWNER = 'alice';
@@ -68,7 +68,7 @@ export class AttackedGateway {
 
   static async start(engine: Engine, settings: Record<string, string> = {}): Promise<AttackedGateway> {
     const dataDir = await mkdtemp(join(tmpdir(), 'attacked-'));
-    const config = engineConfig({ ...SETTINGS, ...settings, DATA_DIR: dataDir, ISOLATION_MODE: engine.mode });
+    const config = engineConfig({ ...SETTINGS, ...settings, DATA_DIR: dataDir, ...engine.settings });
     const gateway = await startGateway({ config, log: createLog('silent'), onProgress: () => {} });
     const instanceId = (await readFile(join(dataDir, 'instance-id'), 'utf8')).trim();
     const claims = { sub: OWNER, scope: 'events:read events:invoke', ttlSeconds: 3_600 };
@@ -122,9 +122,9 @@ export class AttackedGateway {
   }
 
   #traces() {
-    return this.#engine.mode === 'docker'
-      ? tracesOfDocker(this.#instanceId)
-      : tracesOfBubblewrap(this.#instanceId);
+    return this.#engine.mode === 'bubblewrap'
+      ? tracesOfBubblewrap(this.#instanceId)
+      : tracesOfContainers(this.#instanceId);
   }
 
   /** Resolves to what is left then. */

@@ -7,7 +7,8 @@ import { onEngine } from '../on-engine.ts';
 
 const never = new AbortController().signal;
 /** A container takes its time; the thousand is worth it now and then. */
-const CALLS = { docker: process.env.ATTACK_LONG === '1' ? 1_000 : 40, bubblewrap: 1_000 };
+const CONTAINERS = process.env.ATTACK_LONG === '1' ? 1_000 : 40;
+const CALLS = { docker: CONTAINERS, podman: CONTAINERS, bubblewrap: 1_000 };
 
 /** Shows what was left where one can write, then leaves something. */
 const LEAVES_NONCE = `

@@ -7,7 +7,9 @@ import { parseTtl } from '../../src/cli/access.ts';
 import { cronium, TempDir } from '../e2e/processes.ts';
 import { findEngine } from '../engines.ts';
 
+const gvisor = await findEngine('docker+runsc');
 const docker = await findEngine('docker');
+const podman = await findEngine('podman');
 const bubblewrap = await findEngine('bubblewrap');
 const SECRET = 'a secret of this test, of 32 bytes and more';
 const env = { JWT_SECRET: SECRET, JWT_ISSUER: 'https://issuer.example', JWT_AUDIENCE: 'cronium' };
@@ -95,12 +97,27 @@ test('doctor: what this host can isolate, for a person and for a program', async
   const json = await cronium(['doctor', '--json'], env);
   expect(json.code).toBe(usable ? 0 : 1);
   const { findings } = JSON.parse(json.stdout) as { findings: { isolation: string; usable: boolean }[] };
-  expect(findings.map(({ isolation }) => isolation.split('+')[0])).toEqual(['docker', 'bubblewrap']);
-  expect(findings.map(({ usable: is }) => is)).toEqual([!docker.unavailable, !bubblewrap.unavailable]);
+  const usableOnes = findings.filter(({ usable: is }) => is).map(({ isolation }) => isolation);
+  const expected = [
+    ...(gvisor.unavailable ? [] : ['docker+runsc']),
+    ...(docker.unavailable ? [] : ['docker+runc']),
+    ...(podman.unavailable ? [] : ['podman+runc']),
+    ...(bubblewrap.unavailable ? [] : ['bubblewrap']),
+  ];
+  expect(usableOnes).toEqual(expected);
+  expect([...new Set(findings.map(({ isolation }) => isolation.split('+')[0]))]).toEqual([
+    'docker',
+    'podman',
+    'bubblewrap',
+  ]);
 });
 
 test('doctor: without an engine it names the remedy, and ends with 1 when nothing isolates', async () => {
-  const broken = { ...env, DOCKER_HOST: 'unix:///nowhere/docker.sock' };
+  const broken = {
+    ...env,
+    DOCKER_HOST: 'unix:///nowhere/docker.sock',
+    PODMAN_HOST: 'unix:///nowhere/podman.sock',
+  };
   const { code, stdout } = await cronium(['doctor'], broken);
   expect(stdout).toMatch(/^✘ docker: .*\n {4}remedy: Start a Docker engine/);
   expect(code).toBe(bubblewrap.unavailable === undefined ? 0 : 1);

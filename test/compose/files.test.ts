@@ -10,7 +10,15 @@ const example = read('.env.example');
 const dockerfile = read('Dockerfile');
 
 /** What the stack decides: where the gateway listens, keeps its data and finds its parts. A file of the host has no way in. */
-const FIXED = ['HOST', 'DATA_DIR', 'ISOLATION_MODE', 'DOCKER_HOST', 'TIERS_FILE'];
+const FIXED = [
+  'HOST',
+  'DATA_DIR',
+  'ISOLATION_MODE',
+  'DOCKER_HOST',
+  'PODMAN_HOST',
+  'CONTAINER_HOST',
+  'TIERS_FILE',
+];
 const SECRET = /SECRET|PASSWORD|TOKEN|KEY|CREDENTIAL/;
 
 const used = new Map<string, string[]>();

@@ -15,12 +15,17 @@ function versionOfCurl(): string | undefined {
   }
 }
 
-for (const name of ['docker', 'bubblewrap'] as const) {
-  await onEngine(name, ({ mode }) => {
+for (const name of ['docker+runsc', 'docker', 'podman', 'bubblewrap'] as const) {
+  await onEngine(name, ({ mode, settings }) => {
     describe.skipIf(curl === undefined)('serve --demo', () => {
       test('every printed curl line, pasted into a shell, is answered by a warm sandbox', async () => {
         using dir = new TempDir();
-        await using gateway = new GatewayProcess({ dataDir: dir.path, mode, args: ['--demo'] });
+        await using gateway = new GatewayProcess({
+          dataDir: dir.path,
+          mode,
+          env: settings,
+          args: ['--demo'],
+        });
         await gateway.until('banner', () => gateway.stdout.includes("/e/hello-bash'"));
         const lines = gateway.stdout.split('\n').filter((line) => line.startsWith('curl '));
         expect(lines).toHaveLength(EXPECTED.length);

@@ -5,11 +5,14 @@ import { Caller } from './calls.ts';
 import { CLI, cleanEnv, cronium, type Ended, GatewayProcess, leftOf, run, TempDir } from './processes.ts';
 
 const docker = await findEngine('docker');
+const gvisor = await findEngine('docker+runsc');
+const podman = await findEngine('podman');
 const bubblewrap = await findEngine('bubblewrap');
-for (const { name, unavailable } of [docker, bubblewrap]) {
+for (const { name, unavailable } of [docker, gvisor, podman, bubblewrap]) {
   if (unavailable) console.warn(`skipped: choosing ${name}: ${unavailable}`);
 }
 const NO_DOCKER = 'unix:///nowhere/docker.sock';
+const NO_PODMAN = 'unix:///nowhere/podman.sock';
 const NO_IMAGE = 'does-not-exist/python:none';
 
 async function isolationOf(env: Record<string, string>): Promise<{ isolation: string; log: string }> {
@@ -58,29 +61,70 @@ describe('ISOLATION_MODE', () => {
     },
   );
 
-  test.skipIf(bubblewrap.unavailable)('auto without Docker takes bubblewrap, and logs why', async () => {
+  test('podman, but no service: refuses, and says why and what to do', async () => {
+    const stderr = await refused({ ISOLATION_MODE: 'podman', PODMAN_HOST: NO_PODMAN });
+    expect(stderr).toMatch(/podman: .*ENOENT.*podman\.sock\n {4}Start Podman's service .*PODMAN_HOST/);
+    expect(stderr).not.toContain('docker:');
+  });
+
+  test.skipIf(docker.unavailable)('podman, but it is Docker that answers: refuses', async () => {
+    const stderr = await refused({ ISOLATION_MODE: 'podman', PODMAN_HOST: process.env.DOCKER_HOST! });
+    expect(stderr).toContain('podman: the engine that answers is not Podman');
+  });
+
+  test.skipIf(bubblewrap.unavailable)(
+    'auto without Docker and Podman takes bubblewrap, and logs why',
+    async () => {
+      const { isolation, log } = await isolationOf({ DOCKER_HOST: NO_DOCKER, PODMAN_HOST: NO_PODMAN });
+      expect(isolation).toBe('bubblewrap');
+      for (const name of ['docker', 'podman'])
+        expect(log).toMatch(new RegExp(`${name} is stronger and cannot be used here: .*ENOENT`));
+    },
+  );
+
+  test.skipIf(podman.unavailable)('auto without Docker takes Podman, and logs why', async () => {
     const { isolation, log } = await isolationOf({ DOCKER_HOST: NO_DOCKER });
-    expect(isolation).toBe('bubblewrap');
+    expect(isolation).toMatch(/^podman\+/);
     expect(log).toMatch(/docker is stronger and cannot be used here: .*ENOENT/);
+  });
+
+  test.skipIf(podman.unavailable)("Podman at Docker's place is taken for what it is", async () => {
+    const podmanAsDocker = { ISOLATION_MODE: 'docker', DOCKER_HOST: process.env.PODMAN_HOST! };
+    expect((await isolationOf(podmanAsDocker)).isolation).toMatch(/^podman\+/);
   });
 
   test.skipIf(docker.unavailable ?? bubblewrap.unavailable)(
     'auto with a Docker that lacks the images takes bubblewrap, and logs why',
     async () => {
-      const { isolation, log } = await isolationOf({ PYTHON_BASE_IMAGE: NO_IMAGE });
+      const { isolation, log } = await isolationOf({ PYTHON_BASE_IMAGE: NO_IMAGE, PODMAN_HOST: NO_PODMAN });
       expect(isolation).toBe('bubblewrap');
       expect(log).toContain(`Is ${NO_IMAGE} to be had?`);
     },
   );
 
-  test.skipIf(docker.unavailable)('auto with a Docker that has the images takes Docker', async () => {
-    const { isolation } = await isolationOf({});
-    expect(isolation).toMatch(/^docker\+/);
+  test.skipIf(docker.unavailable)(
+    'auto with a Docker that has the images takes the strongest of it',
+    async () => {
+      const { isolation } = await isolationOf({});
+      expect(isolation).toBe(gvisor.unavailable ? 'docker+runc' : 'docker+runsc');
+    },
+  );
+
+  test.skipIf(docker.unavailable)('RUNTIME=runc takes runc where there is gVisor, too', async () => {
+    expect((await isolationOf({ RUNTIME: 'runc' })).isolation).toBe('docker+runc');
+  });
+
+  test.skipIf(docker.unavailable)('RUNTIME names one that the engine does not have: refuses', async () => {
+    const stderr = await refused({ RUNTIME: 'kata', PODMAN_HOST: NO_PODMAN });
+    expect(stderr).toMatch(
+      /docker\+kata: the engine has no runtime named kata\n {4}RUNTIME names one of: .*runc/,
+    );
+    expect(stderr).toContain('bubblewrap: it has no OCI runtimes, and RUNTIME=kata asks for one');
   });
 
   test.skipIf(bubblewrap.unavailable)('neither: refuses with both reasons and remedies', async () => {
     using dir = new TempDir();
-    const env = { DATA_DIR: dir.path, PORT: '0', DOCKER_HOST: NO_DOCKER };
+    const env = { DATA_DIR: dir.path, PORT: '0', DOCKER_HOST: NO_DOCKER, PODMAN_HOST: NO_PODMAN };
     const { code, stderr } = await withoutBubblewrap([process.execPath, CLI, 'serve'], env);
     expect(code).toBe(1);
     expect(stderr).toMatch(/docker: .*\n {4}Start a Docker engine/);

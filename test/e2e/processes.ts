@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { tracesOfDocker } from '../engines.ts';
+import { type Engine, tracesOfContainers } from '../engines.ts';
 import { eventuallyNone, tracesOfBubblewrap } from '../traces.ts';
 
 export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -32,7 +32,15 @@ export class TempDir implements Disposable {
 
 /** What a command gets of this process's environment: nothing that configures a gateway by accident. */
 export function cleanEnv(): Record<string, string> {
-  const kept = ['PATH', 'HOME', 'TMPDIR', 'DOCKER_HOST', 'PYTHON_BASE_IMAGE', 'NODE_BASE_IMAGE'];
+  const kept = [
+    'PATH',
+    'HOME',
+    'TMPDIR',
+    'DOCKER_HOST',
+    'PODMAN_HOST',
+    'PYTHON_BASE_IMAGE',
+    'NODE_BASE_IMAGE',
+  ];
   return Object.fromEntries(
     kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
   );
@@ -113,7 +121,8 @@ export class Process implements AsyncDisposable {
 
 export interface GatewayOptions extends StartOptions {
   dataDir: string;
-  mode?: 'auto' | 'docker' | 'bubblewrap';
+  /** `docker` is Docker with runc; other settings of an engine go into `env`. */
+  mode?: 'auto' | Engine['mode'];
   /** Further arguments of `serve`. */
   args?: string[];
   /** What runs the command line. */
@@ -133,9 +142,10 @@ export class GatewayProcess extends Process {
     ...options
   }: GatewayOptions) {
     const settings = { DATA_DIR: dataDir, ISOLATION_MODE: mode, PORT: '0', POOL_TARGET: '1' };
+    const runtime = mode === 'docker' ? { RUNTIME: 'runc' } : {};
     super([...command, 'serve', ...args], {
       ...options,
-      env: { ...cleanEnv(), ...settings, ...env },
+      env: { ...cleanEnv(), ...settings, ...runtime, ...env },
     });
     this.dataDir = dataDir;
   }
@@ -167,8 +177,8 @@ export function leftOf(dataDir: string): Promise<string[]> {
 export async function tracesOf(dataDir: string): Promise<string[]> {
   const id = instanceIdOf(dataDir);
   const bubblewrap = tracesOfBubblewrap(id);
-  const docker = await tracesOfDocker(id).catch(() => ({ sandboxes: [], gateway: [] }));
-  return [...bubblewrap.sandboxes, ...bubblewrap.gateway, ...docker.sandboxes];
+  const containers = await tracesOfContainers(id);
+  return [...bubblewrap.sandboxes, ...bubblewrap.gateway, ...containers.sandboxes];
 }
 
 export function run(

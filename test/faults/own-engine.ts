@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import Docker from 'dockerode';
@@ -24,12 +25,13 @@ export class OwnEngine implements AsyncDisposable {
     this.docker = new Docker({ socketPath });
   }
 
-  static async start(): Promise<OwnEngine> {
+  /** @param images that it has; the base images of all runtimes when not given */
+  static async start(images?: readonly string[]): Promise<OwnEngine> {
     // Short: the path of a Unix socket holds 108 bytes.
     const engine = new OwnEngine(await mkdtemp(join(tmpdir(), 'cfe-')));
     const { PYTHON_BASE_IMAGE, NODE_BASE_IMAGE } = engineConfig();
     try {
-      await engine.do('up', PYTHON_BASE_IMAGE, NODE_BASE_IMAGE);
+      await engine.do('up', ...(images ?? [PYTHON_BASE_IMAGE, NODE_BASE_IMAGE]));
       return engine;
     } catch (error) {
       await engine[Symbol.asyncDispose]();
@@ -38,10 +40,24 @@ export class OwnEngine implements AsyncDisposable {
   }
 
   async do(
-    what: 'up' | 'start' | 'stop' | 'kill' | 'freeze' | 'thaw' | 'down',
+    what: 'up' | 'start' | 'stop' | 'kill' | 'freeze' | 'thaw' | 'runtimes' | 'down',
     ...args: string[]
   ): Promise<void> {
     await run(SCRIPT, [this.#state, what, ...args]);
+  }
+
+  /** Gives it other OCI runtimes than those it began with. */
+  async setRuntimes(runtimes: Record<string, { path: string; runtimeArgs?: string[] }>): Promise<void> {
+    // It takes none that would be in the place of its own.
+    await this.do('runtimes', JSON.stringify(runtimes));
+    const names = ['runc', ...Object.keys(runtimes)];
+    for (;;) {
+      const { Runtimes } = (await this.docker.info()) as { Runtimes: Record<string, { path: string }> };
+      const isRead = names.every((name) => Runtimes[name]?.path === (runtimes[name]?.path ?? 'runc'));
+      const isAll = !Object.keys(Runtimes).some((name) => !names.includes(name) && !name.includes('.'));
+      if (isRead && isAll) return;
+      await sleep(20);
+    }
   }
 
   /** The ids of all sandboxes of all gateways, in whatever state. */

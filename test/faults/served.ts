@@ -5,6 +5,7 @@ import type { PoolStatus } from '../../src/core/pool.ts';
 import type { Invocation } from '../../src/core/store.ts';
 import { signToken } from '../../src/http/tokens.ts';
 import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
+import type { Engine } from '../engines.ts';
 
 const SCOPE = 'events:read events:write events:invoke bench';
 const DEADLINE_MS = 30_000;
@@ -38,7 +39,7 @@ export interface Answer {
 }
 
 export interface ServedOptions {
-  mode?: 'docker' | 'bubblewrap';
+  mode?: Engine['mode'];
   env?: Record<string, string>;
   /** Of Node.js, before the command line. */
   nodeArgs?: string[];

@@ -1,0 +1,6 @@
+import { sandboxContract } from '../contract/sandbox.ts';
+import { onEngine } from '../on-engine.ts';
+
+await onEngine('docker+runsc', (engine) => {
+  sandboxContract(engine);
+});
