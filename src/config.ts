@@ -157,6 +157,25 @@ export const settings = z.object({
     .describe('The share of them, for the samplers with `traceidratio`'),
   OTEL_SDK_DISABLED: flag.default(false).describe('Send no traces, whatever else is set'),
 
+  AUDIT_LOG: flag
+    .default(true)
+    .describe('Write down who changed, called and was refused what, in `DATA_DIR/audit`'),
+  AUDIT_FAIL_CLOSED: flag
+    .default(false)
+    .describe('Refuse calls and changes (503) while the audit log cannot be written'),
+  AUDIT_MAX_BYTES: whole(65_536, 1_073_741_824)
+    .default(16_777_216)
+    .describe('Size at which a file of the audit log is followed by another, bytes'),
+  AUDIT_MAX_FILES: whole(2, 1_000)
+    .default(8)
+    .describe('Files that each of the three chains of the audit log keeps'),
+  SIGNING_KEY: z
+    .string()
+    .optional()
+    .describe(
+      'Ed25519 private key that signs the audit log: 32 bytes as base64 or hex; made at first start when not given',
+    ),
+
   JWT_SECRET: z
     .string()
     .optional()
@@ -201,6 +220,12 @@ function faultsAmong(env: Partial<Config>): ConfigFault[] {
   }
   if (env.SECRETS_KEY !== undefined && decodeKey(env.SECRETS_KEY) === undefined) {
     fault('SECRETS_KEY', 'must be 32 bytes as base64 or hex; make one with: openssl rand -base64 32');
+  }
+  if (env.SIGNING_KEY !== undefined && decodeKey(env.SIGNING_KEY) === undefined) {
+    fault('SIGNING_KEY', 'must be 32 bytes as base64 or hex; make one with: openssl rand -base64 32');
+  }
+  if (env.AUDIT_FAIL_CLOSED && env.AUDIT_LOG === false) {
+    fault('AUDIT_FAIL_CLOSED', 'needs AUDIT_LOG=true: there is no log that could fail');
   }
   if (env.METRICS_EVENT_LABEL && env.METRICS_TOKEN === undefined) {
     fault(

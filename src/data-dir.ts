@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { DatabaseSync } from 'node:sqlite';
 import { messageOf } from './errors.ts';
+import { lockFile } from './file-lock.ts';
 
 /** DATA_DIR cannot be used; the message has the remedy. */
 export class DataDirError extends Error {
@@ -28,29 +28,25 @@ export function openDataDir(path: string): DataDir {
   }
   const lock = acquireLock(path);
   try {
-    return { path, instanceId: instanceIdIn(path), [Symbol.dispose]: () => lock.close() };
+    return { path, instanceId: instanceIdIn(path), [Symbol.dispose]: () => lock[Symbol.dispose]() };
   } catch (error) {
-    lock.close();
+    lock[Symbol.dispose]();
     throw new DataDirError(`DATA_DIR: ${path} cannot be written: ${messageOf(error)}.`);
   }
 }
 
-/** An open transaction of SQLite is a lock that the system takes back when the process dies, however it dies. */
-function acquireLock(path: string): DatabaseSync {
-  let lock: DatabaseSync | undefined;
+function acquireLock(path: string): Disposable {
   try {
-    lock = new DatabaseSync(join(path, 'lock'));
-    lock.exec('BEGIN EXCLUSIVE');
-    return lock;
+    return lockFile(join(path, 'lock'));
   } catch (error) {
-    lock?.close();
     const reason = messageOf(error);
     if (reason.includes('locked')) throw new DataDirError(`DATA_DIR: another gateway runs in ${path}.`);
     throw new DataDirError(`DATA_DIR: ${path} cannot be written: ${reason}.`);
   }
 }
 
-function instanceIdIn(path: string): string {
+/** The instance of a directory, made if need be. */
+export function instanceIdIn(path: string): string {
   const file = join(path, 'instance-id');
   try {
     const id = readFileSync(file, 'utf8').trim();

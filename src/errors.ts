@@ -25,6 +25,7 @@ export type ErrorCode =
   | 'no_capacity'
   | 'engine_unavailable'
   | 'isolation_unavailable'
+  | 'audit_unavailable'
   | 'auth_unavailable'
   | 'store_unavailable'
   | 'shutting_down'
@@ -57,6 +58,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   no_capacity: 503,
   engine_unavailable: 503,
   isolation_unavailable: 503,
+  audit_unavailable: 503,
   auth_unavailable: 503,
   store_unavailable: 503,
   shutting_down: 503,

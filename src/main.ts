@@ -2,6 +2,9 @@ import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { v7 as uuidv7 } from 'uuid';
+import { auditedInvoker } from './audit/audited-invoker.ts';
+import { openTrail } from './audit/open.ts';
+import type { AuditTrail } from './audit/trail.ts';
 import type { Config } from './config.ts';
 import { decodeKey } from './config.ts';
 import { Admission } from './core/admission.ts';
@@ -9,6 +12,7 @@ import { systemClock } from './core/clock.ts';
 import { RUNTIMES } from './core/event.ts';
 import type { ExecutionOptions } from './core/execution-deps.ts';
 import { SandboxInvoker } from './core/invoker.ts';
+import { observers } from './core/observer.ts';
 import { Pools } from './core/pools.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import type { EventStore } from './core/store.ts';
@@ -16,7 +20,7 @@ import { openDataDir } from './data-dir.ts';
 import { messageOf } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
-import { loadOrCreateSecret, loadOrCreateSecretsKey } from './http/key-files.ts';
+import { loadOrCreateSecret, loadOrCreateSecretsKey, loadSigner } from './http/key-files.ts';
 import { checkAddress, listen } from './http/server.ts';
 import { rememberTokens } from './http/token-cache.ts';
 import type { Log } from './logger.ts';
@@ -38,6 +42,8 @@ export interface Gateway extends AsyncDisposable {
   readonly url: string;
   readonly isolation: string;
   readonly events: EventStore;
+  /** `undefined` when none is kept. */
+  readonly audit: AuditTrail | undefined;
   /** The HS256 secret that tokens are signed with; `undefined` when they come from elsewhere. */
   readonly jwtSecret: string | undefined;
   /** Resolves when every pool has what it keeps warm, or when the gateway closes. */
@@ -72,6 +78,9 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   const secretsKey = config.SECRETS_KEY
     ? decodeKey(config.SECRETS_KEY)!
     : await loadOrCreateSecretsKey(dataDir.path);
+  const signer = await loadSigner(config, dataDir.path);
+  const audit = await openTrail({ config, dataDir, signer, log });
+  if (audit !== undefined) parts.use(audit);
 
   const store = parts.use(
     await openStore({
@@ -125,6 +134,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     admission: () => admission,
     recorder: () => recorder,
     isolation: backend.isolation,
+    ...(audit && { audit: () => audit }),
   });
   const invoker = new SandboxInvoker({
     admission,
@@ -132,7 +142,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     clock: systemClock,
     record: (invocation) => recorder.record(invocation),
     onEngineError,
-    observer: metrics,
+    observer: audit === undefined ? metrics : observers(metrics, audit.observer),
     ...(tracer && { tracer }),
     options,
   });
@@ -141,6 +151,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   const ready = async () => {
     const reasons = pools.unready();
     await store.ping().catch((error) => reasons.push(`database: ${messageOf(error)}`));
+    if (audit?.trouble !== undefined) reasons.push(`audit log: ${audit.trouble}`);
     return { ok: reasons.length === 0, reasons };
   };
   const app = createApp({
@@ -150,14 +161,18 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       find: async (id) => invoker.inFlight(id) ?? recorder.find(id),
       listByEvent: (...query) => recorder.listByEvent(...query),
     },
-    invoker,
+    invoker: audit === undefined ? invoker : auditedInvoker(invoker, audit),
     pools: () => pools.status(),
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,
     newId: () => uuidv7(),
     now: () => new Date(),
     logger: { error: (message, fields) => log.error(fields, message) },
-    onAnswered,
+    onAnswered: (request) => {
+      onAnswered(request);
+      audit?.answered(request);
+    },
+    audit,
     metrics: { render: () => metrics.render(), token: config.METRICS_TOKEN },
   });
   const server = await listen(app, address, {
@@ -165,6 +180,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     requestTimeoutMs: config.REQUEST_TIMEOUT_MS,
   });
   parts.defer(() => server.close());
+  audit?.began({ isolation: backend.isolation });
   // Taken apart first: the server's connections and the pools are needed until the last invocation has ended.
   parts.defer(() => invoker.close(config.SHUTDOWN_GRACE_MS));
 
@@ -180,6 +196,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     url: server.url,
     isolation: backend.isolation,
     events,
+    audit,
     jwtSecret,
     whenReady: async () => {
       while (closed === undefined && pools.unready().length > 0) await sleep(READY_POLL_MS);

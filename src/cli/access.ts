@@ -1,6 +1,10 @@
-import { resolve } from 'node:path';
+import { existsSync } from 'node:fs';
+import { userInfo } from 'node:os';
+import { join, resolve } from 'node:path';
 import type { Config } from '../config.ts';
-import { loadOrCreateSecret } from '../http/key-files.ts';
+import { instanceIdIn } from '../data-dir.ts';
+import { messageOf } from '../errors.ts';
+import { loadOrCreateSecret, loadSigner } from '../http/key-files.ts';
 import { signToken } from '../http/tokens.ts';
 
 /** The user that demo events and the command line act as, unless told otherwise. */
@@ -25,7 +29,35 @@ export async function mintToken(config: Config, request: TokenRequest): Promise<
     );
   }
   const secret = config.JWT_SECRET ?? (await loadOrCreateSecret(resolve(config.DATA_DIR)));
+  await writeDown(config, request);
   return signToken({ ...request, issuer: config.JWT_ISSUER, audience: config.JWT_AUDIENCE }, secret);
+}
+
+/** Whoever has the secret can sign tokens elsewhere, too: so where there is no gateway's directory, there is no log of them. */
+async function writeDown(config: Config, { sub, scope, ttlSeconds, tier }: TokenRequest): Promise<void> {
+  const dataDir = resolve(config.DATA_DIR);
+  if (!config.AUDIT_LOG || !existsSync(dataDir)) return;
+  try {
+    const { recordMinted } = await import('../audit/minted.ts');
+    const options = {
+      dir: join(dataDir, 'audit'),
+      gateway: instanceIdIn(dataDir),
+      signer: await loadSigner(config, dataDir),
+      maxBytes: config.AUDIT_MAX_BYTES,
+      maxFiles: config.AUDIT_MAX_FILES,
+    };
+    await recordMinted(options, {
+      action: 'token.mint',
+      actor: `os:${userInfo().username}`,
+      subject: sub,
+      outcome: 'ok',
+      detail: { scope, ttlSeconds, tier },
+    });
+  } catch (error) {
+    const message = `the audit log in ${dataDir} cannot be written: ${messageOf(error)}`;
+    if (config.AUDIT_FAIL_CLOSED) throw new Error(`No token was made: ${message}.`);
+    process.stderr.write(`cronium: ${message}\n`);
+  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import type { Config } from '../config.ts';
 import type { Runtime } from '../core/event.ts';
-import type { EventStore } from '../core/store.ts';
+import type { Gateway } from '../main.ts';
 
 const DEMO_EVENTS: readonly { name: string; runtime: Runtime; file: string }[] = [
   { name: 'hello-python', runtime: 'python', file: 'hello.py' },
@@ -10,7 +10,11 @@ const DEMO_EVENTS: readonly { name: string; runtime: Runtime; file: string }[] =
 ];
 
 /** Deploys the examples that are not there yet; what somebody made of them since is left as it is. */
-export async function deployDemo(events: EventStore, ownerId: string, config: Config): Promise<void> {
+export async function deployDemo(
+  { events, audit }: Pick<Gateway, 'events' | 'audit'>,
+  ownerId: string,
+  config: Config,
+): Promise<void> {
   for (const { name, runtime, file } of DEMO_EVENTS) {
     if ((await events.find(name)) !== undefined) continue;
     await events.create(ownerId, {
@@ -28,5 +32,6 @@ export async function deployDemo(events: EventStore, ownerId: string, config: Co
       env: {},
       secrets: {},
     });
+    audit?.record({ action: 'event.deploy', actor: ownerId, subject: name, outcome: 'ok' });
   }
 }

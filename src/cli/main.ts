@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import pkg from '../../package.json' with { type: 'json' };
 import { messageOf } from '../errors.ts';
+import { auditCommand } from './audit.ts';
 import { deployCommand } from './deploy.ts';
 import { doctorCommand } from './doctor.ts';
 import { invokeCommand } from './invoke.ts';
@@ -16,6 +17,7 @@ const program = new Command('cronium')
   .addCommand(invokeCommand())
   .addCommand(logsCommand())
   .addCommand(tokenCommand())
+  .addCommand(auditCommand())
   .addCommand(doctorCommand());
 
 // Whoever reads may stop before the end, as `head` does; a gateway goes on without its reader.

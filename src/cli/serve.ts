@@ -73,7 +73,7 @@ async function start(options: GatewayOptions & { signal: AbortSignal }): Promise
 
 async function introduce(gateway: Gateway, config: Config): Promise<void> {
   say(`isolation: ${gateway.isolation}`);
-  await deployDemo(gateway.events, LOCAL_USER, config);
+  await deployDemo(gateway, LOCAL_USER, config);
   say('warming the pools');
   await gateway.whenReady();
   const base = config.PUBLIC_URL?.replace(/\/+$/, '') ?? gateway.url;

@@ -40,7 +40,7 @@ export class SandboxInvoker implements Invoker {
         ...this.#deps,
         record: (invocation) => {
           record(invocation);
-          observer?.invocationEnded(invocation, runtime);
+          observer?.invocationEnded(invocation, runtime, request);
           trace?.end(invocation);
         },
       },

@@ -11,7 +11,7 @@ import { registerMetrics } from './metrics.ts';
 import { registerOpenApi } from './openapi.ts';
 import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
-import { requestIds, watchRequests } from './request-log.ts';
+import { refuseUnlogged, requestIds, watchRequests } from './request-log.ts';
 import { registerVersions } from './versions.ts';
 
 /** The gateway's whole HTTP interface; it listens nowhere by itself. */
@@ -21,8 +21,11 @@ export function createApp(deps: AppDeps): App {
       if (!result.success) throw invalid(result.error);
     },
   });
-  const { onAnswered } = deps;
-  if (onAnswered !== undefined) app.use(watchRequests(onAnswered, requestIds(deps.newId().slice(-8))));
+  const { onAnswered, audit } = deps;
+  if (onAnswered !== undefined) {
+    app.use(watchRequests(onAnswered, requestIds(deps.newId().slice(-8)), audit));
+  }
+  if (audit !== undefined) app.use('/v1/*', refuseUnlogged(audit));
   registerFunctionUrl(app, deps);
   registerEvents(app, deps);
   registerVersions(app, deps);

@@ -1,4 +1,5 @@
 import type { HttpBindings } from '@hono/node-server';
+import { getConnInfo } from '@hono/node-server/conninfo';
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
@@ -55,6 +56,14 @@ export interface AnsweredRequest {
   code: string | undefined;
 }
 
+/** What stands between a change and its answer. */
+export interface AuditGate {
+  /** @throws GatewayError `audit_unavailable` when what could not be written down must not be done */
+  demandWritable(): void;
+  /** Resolves, never rejects, when the request is written down, or nothing can be written now; `undefined` if it changed nothing. */
+  changed(request: AnsweredRequest): Promise<void> | undefined;
+}
+
 /** Everything the HTTP side needs from the rest of the gateway. */
 export interface AppDeps {
   config: AppConfig;
@@ -71,6 +80,8 @@ export interface AppDeps {
   logger: Logger;
   /** Hears of every request that was answered; must neither throw nor block. */
   onAnswered?: (request: AnsweredRequest) => void;
+  /** Writes changes down before they are answered. */
+  audit?: AuditGate | undefined;
   /** What `/metrics` answers; without it there is no such path. */
   metrics?: MetricsSource;
 }
@@ -78,7 +89,7 @@ export interface AppDeps {
 export interface AppEnv {
   /** Absent where there is no socket, as in `app.request()`. */
   Bindings: Partial<HttpBindings>;
-  /** `event` is the one called; who watches requests reads both. */
+  /** `event` is the one called or changed; who watches requests reads both. */
   Variables: { principal: Principal; event: Event };
 }
 
@@ -90,12 +101,19 @@ export function bindingsOf(c: Context<AppEnv>): Partial<HttpBindings> {
   return bindings ?? {};
 }
 
+/** Where the request comes from: `X-Forwarded-For` is anybody's to write, so only the socket is believed. */
+export function remoteAddressOf(c: Context<AppEnv>): string | undefined {
+  if (bindingsOf(c).incoming === undefined) return undefined;
+  return getConnInfo(c).remote.address?.replace(/^::ffff:(?=\d+\.)/, '');
+}
+
 /** Lets only tokens with the scope through, and tells the handler whose they are. */
 export function secured(auth: Authenticator, scope: Scope) {
   return createMiddleware<AppEnv>(async (c, next) => {
     const principal = await auth.authenticate(c.req.header('authorization'));
-    demandScope(principal, scope);
+    // Before it is refused: who watches requests is to know whose it was.
     c.set('principal', principal);
+    demandScope(principal, scope);
     await next();
   });
 }

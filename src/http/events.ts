@@ -42,6 +42,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
     const request = c.req.valid('json');
     const draft = draftOf({ ...request, secrets: request.secrets ?? {} }, request.name, config, tierFor(c));
     const event = await events.create(c.var.principal.userId, draft);
+    c.set('event', event);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 201, {
       Location: `/v1/events/${event.name}`,
       ETag: etagOf(event),
@@ -111,6 +112,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
       );
     });
     if (event === undefined) throw notFound(name);
+    c.set('event', event);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
   });
 
@@ -140,6 +142,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
       return patchedDraft(now, patch, config, tier);
     });
     if (event === undefined) throw notFound(name);
+    c.set('event', event);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
   });
 

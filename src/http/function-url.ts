@@ -1,4 +1,3 @@
-import { getConnInfo } from '@hono/node-server/conninfo';
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
@@ -7,7 +6,7 @@ import { GatewayError } from '../errors.ts';
 import { isGenuine } from './auth.ts';
 import { readBody } from './body.ts';
 import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords, withVersion } from './calls.ts';
-import { type App, type AppDeps, type AppEnv, bindingsOf } from './context.ts';
+import { type App, type AppDeps, type AppEnv, bindingsOf, remoteAddressOf } from './context.ts';
 import { toResponse } from './function-response.ts';
 import { bearer, problems } from './openapi.ts';
 import { buildPayload } from './payload.ts';
@@ -60,13 +59,14 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
   const { incoming, outgoing } = bindingsOf(c);
   const body = await readBody(raw, deps.config.MAX_BODY_BYTES);
   const id = deps.newId();
+  const address = remoteAddressOf(c);
   const parent = parseTraceparent(raw.headers.get('traceparent'));
   try {
     const answer = await deps.invoker.invoke(
       {
         id,
         event,
-        caller: { userId: principal?.userId ?? null, tier: principal?.tier ?? null },
+        caller: { userId: principal?.userId ?? null, tier: principal?.tier ?? null, sourceIp: address },
         payload: buildPayload({
           requestId: id,
           event,
@@ -77,7 +77,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
           withholdAuthorization,
           body,
           protocol: `HTTP/${incoming?.httpVersion ?? '1.1'}`,
-          sourceIp: sourceIp(c),
+          sourceIp: address ?? '',
           now: deps.now(),
         }),
         ...(parent && { traceparent: formatTraceparent(parent) }),
@@ -103,6 +103,7 @@ async function identify(
   const authorization = c.req.header('authorization');
   if (event.auth === 'jwt') {
     const principal = await auth.authenticate(authorization);
+    c.set('principal', principal);
     demandInvoke(principal, event);
     return { principal, withholdAuthorization: true };
   }
@@ -112,12 +113,6 @@ async function identify(
   } catch (error) {
     return { principal: undefined, withholdAuthorization: isGenuine(error) };
   }
-}
-
-/** `X-Forwarded-For` is anybody's to write; only the socket is believed. */
-function sourceIp(c: Context<AppEnv>): string {
-  if (bindingsOf(c).incoming === undefined) return '';
-  return (getConnInfo(c).remote.address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
 function forCaller(error: unknown, invocationId: string, isOwner: boolean): unknown {

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { decodeKey } from '../config.ts';
+import { type Config, decodeKey } from '../config.ts';
+import { createSigner, type Signer } from '../signing.ts';
 
 const KEY_BYTES = 32;
 
@@ -34,10 +35,31 @@ export async function loadOrCreateSecretsKey(dataDir: string): Promise<Buffer> {
   );
 }
 
+/**
+ * What signs for the gateway: with SIGNING_KEY, or with a key in a file.
+ * @param create make one when there is none
+ * @throws KeyFileError
+ */
+export async function loadSigner(
+  { SIGNING_KEY }: Pick<Config, 'SIGNING_KEY'>,
+  dataDir: string,
+  create = true,
+): Promise<Signer> {
+  if (SIGNING_KEY !== undefined) return createSigner(decodeKey(SIGNING_KEY)!);
+  const path = join(dataDir, 'signing-key');
+  const text = create ? await loadOrCreate(path) : await load(path);
+  if (text === undefined) throw new KeyFileError(`There is no key at ${path}: no gateway has run there.`);
+  const key = decodeKey(text);
+  if (key !== undefined) return createSigner(key);
+  throw new KeyFileError(
+    `${path} does not hold ${KEY_BYTES} bytes as base64 or hex: put the key back, or set SIGNING_KEY.`,
+  );
+}
+
 async function loadOrCreate(path: string): Promise<string> {
   const found = await load(path);
   if (found !== undefined) return found;
-  await create(path);
+  await createFile(path);
   const made = await load(path);
   if (made === undefined) throw new KeyFileError(`${path} vanished while it was read.`);
   return made;
@@ -58,7 +80,7 @@ async function load(path: string): Promise<string | undefined> {
 }
 
 /** Written whole under another name and then linked, so that nobody ever reads half a key or replaces one that is there. */
-async function create(path: string): Promise<void> {
+async function createFile(path: string): Promise<void> {
   await mkdir(join(path, '..'), { recursive: true, mode: 0o700 });
   const draft = `${path}.${randomBytes(6).toString('hex')}`;
   await writeFile(draft, `${randomBytes(KEY_BYTES).toString('base64')}\n`, {

@@ -5,7 +5,7 @@ import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
 import { decode, parseJson, readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent, withVersion } from './calls.ts';
-import type { App, AppDeps, AppEnv } from './context.ts';
+import { type App, type AppDeps, type AppEnv, remoteAddressOf } from './context.ts';
 import { type Ended, failureBody, lambdaError, logTail } from './lambda-answer.ts';
 import { parseFunctionName } from './lambda-name.ts';
 import { bearer } from './openapi.ts';
@@ -52,7 +52,11 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
     {
       id: requestId,
       event,
-      caller: { userId: principal?.userId ?? null, tier: principal?.tier ?? null },
+      caller: {
+        userId: principal?.userId ?? null,
+        tier: principal?.tier ?? null,
+        sourceIp: remoteAddressOf(c),
+      },
       payload: text.trim() === '' ? {} : parseJson(text),
       ...(parent && { traceparent: formatTraceparent(parent) }),
       forceCold,

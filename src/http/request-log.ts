@@ -1,8 +1,7 @@
-import { getConnInfo } from '@hono/node-server/conninfo';
 import type { Context, MiddlewareHandler } from 'hono';
 import { routePath } from 'hono/route';
 import { GatewayError } from '../errors.ts';
-import { type AnsweredRequest, type AppEnv, bindingsOf } from './context.ts';
+import { type AnsweredRequest, type AppEnv, type AuditGate, remoteAddressOf } from './context.ts';
 
 export const UNMATCHED = 'unmatched';
 /** What others may choose as the id of a request: nothing that could be taken for something else in a log. */
@@ -16,6 +15,7 @@ const MAX_PATH_CHARS = 512;
 export function watchRequests(
   onAnswered: (request: AnsweredRequest) => void,
   newId: () => string,
+  audit?: AuditGate,
 ): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const beganAt = performance.now();
@@ -43,8 +43,18 @@ export function watchRequests(
       isolation: headers.get('x-cronium-isolation') ?? undefined,
       code: codeOf(c, status),
     };
+    const written = audit?.changed(answered);
+    if (written !== undefined) await written;
     // After the answer has left: its caller need not wait until it is counted and written down.
     setImmediate(() => onAnswered(answered));
+  };
+}
+
+/** Lets nothing be changed that could not be written down. */
+export function refuseUnlogged(audit: AuditGate): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    if (c.req.method !== 'GET' && c.req.method !== 'HEAD') audit.demandWritable();
+    await next();
   };
 }
 
@@ -69,9 +79,4 @@ function codeOf(c: Context<AppEnv>, status: number): string | undefined {
   // Answered without an error thrown; a function's own 404 has an invocation.
   if (status === 405 && !c.res.headers.has('x-cronium-start')) return 'method_not_allowed';
   return status === 404 && routeOf(c) === UNMATCHED ? 'not_found' : undefined;
-}
-
-function remoteAddressOf(c: Context<AppEnv>): string | undefined {
-  if (bindingsOf(c).incoming === undefined) return undefined;
-  return getConnInfo(c).remote.address?.replace(/^::ffff:(?=\d+\.)/, '');
 }

@@ -94,6 +94,7 @@ export function registerVersions(app: App, deps: AppDeps): void {
     await owned(deps, userId, name);
     const event = await events.rollback(userId, name, version, check);
     if (event === undefined) throw notFound(name);
+    c.set('event', event);
     return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
   });
 }

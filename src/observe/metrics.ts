@@ -1,6 +1,8 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import type { Runtime } from '../core/event.ts';
 import type { Observer } from '../core/observer.ts';
 import type { PoolStatus } from '../core/pool.ts';
+import type { Invocation } from '../core/store.ts';
 import { BUCKETS, type PoolSample, poolSamples } from './metric-shapes.ts';
 
 /** What is asked when somebody reads the metrics. */
@@ -9,6 +11,8 @@ export interface Sources {
   admission: () => { running: number; queued: number };
   recorder: () => { waiting: number; dropped: number };
   isolation: string;
+  /** Without one there is none. */
+  audit?: () => { waiting: number; dropped: number };
 }
 
 export interface MetricsOptions {
@@ -87,7 +91,7 @@ export class Metrics implements Observer {
   }
 
   /** Begins to tell of these parts. */
-  watch({ pools, admission, recorder, isolation }: Sources): void {
+  watch({ pools, admission, recorder, isolation, audit }: Sources): void {
     this.#gauge('build_info', 'Always 1; the labels tell what runs', ['version', 'node', 'isolation']).set(
       { version: this.#version, node: process.version, isolation },
       1,
@@ -102,6 +106,16 @@ export class Metrics implements Observer {
     );
     this.#counter('recorder_dropped_total', 'Records given up because the database was away', [], (counter) =>
       counter.inc(recorder().dropped),
+    );
+    if (audit !== undefined) this.#watchAudit(audit);
+  }
+
+  #watchAudit(audit: () => { waiting: number; dropped: number }): void {
+    this.#gauge('audit_waiting', 'Entries of the audit log that wait to be written', [], (gauge) =>
+      gauge.set(audit().waiting),
+    );
+    this.#counter('audit_dropped_total', 'Entries of the audit log that were lost', [], (counter) =>
+      counter.inc(audit().dropped),
     );
   }
 
@@ -132,7 +146,7 @@ export class Metrics implements Observer {
     );
   }
 
-  invocationEnded(...[invocation, runtime]: Parameters<Observer['invocationEnded']>): void {
+  invocationEnded(invocation: Invocation, runtime: Runtime): void {
     const { status, start, phases, error, eventName } = invocation;
     this.#invocations.inc({ runtime, status, start: start ?? 'none' });
     this.#byEvent?.inc({ event: this.#eventNamed(eventName), status });

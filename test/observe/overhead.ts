@@ -61,7 +61,7 @@ async function time({ harness, observer, tracer }: (typeof variants)[string]): P
   harness.answer = (request, signal) => {
     // As the core does it, around the call.
     const trace = tracer?.begin({ ...request, event });
-    observer?.invocationEnded(ended, RUNTIMES[0]);
+    observer?.invocationEnded(ended, RUNTIMES[0], request);
     trace?.end(ended);
     return answer(request, signal);
   };
