@@ -1,4 +1,5 @@
 import type { Runtime } from './event.ts';
+import type { Kernel, SecurityLevel } from './isolation.ts';
 
 /** What a sandbox is booted with. Nothing of a caller is in it: one spec serves every function of its language and size. */
 export interface SandboxSpec {
@@ -102,6 +103,7 @@ export interface Sandbox {
   readonly id: string;
   /** What isolates it, as callers read it in `X-Cronium-Isolation`: `docker+runc`, `bubblewrap`. */
   readonly isolation: string;
+  readonly level: SecurityLevel;
   /** Resolves, never rejects, when the sandbox is gone, whoever ended it. */
   readonly closed: Promise<CloseReason>;
   /**
@@ -113,17 +115,13 @@ export interface Sandbox {
   destroy(): Promise<void>;
 }
 
-/**
- * Whose kernel answers a function's system calls: that of the engine's `host`, which the sandboxes share; `gvisor`'s, a user-space
- * kernel of each sandbox; or one of its `own`, in a virtual machine.
- */
-export type Kernel = 'host' | 'gvisor' | 'own';
-
 /** A way to make sandboxes on this host. */
 export interface SandboxBackend {
   readonly isolation: string;
   /** As it was found from inside a sandbox; `host` where nothing stronger was proved. */
   readonly kernel: Kernel;
+  /** The level of all its sandboxes. A backend that does not meet the level asked of it is refused, and never lowers it. */
+  readonly level: SecurityLevel;
   /**
    * Resolves when the sandbox's agent has answered.
    * Rejects with `engine_unavailable` when the engine does not do it, with `signal.reason` when aborted; nothing is left then.

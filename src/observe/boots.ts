@@ -7,6 +7,7 @@ export function observeBoots(backend: SandboxBackend, observer: Pick<Observer, '
   return {
     isolation: backend.isolation,
     kernel: backend.kernel,
+    level: backend.level,
     async create(spec, signal) {
       const beganAt = performance.now();
       const ended = (ok: boolean) =>

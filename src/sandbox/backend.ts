@@ -1,9 +1,9 @@
+import type { IsolationGrade, Kernel, SecurityLevel } from '../core/isolation.ts';
 import type {
   Call,
   CallObserver,
   CloseReason,
   Exit,
-  Kernel,
   Outcome,
   Sandbox,
   SandboxBackend,
@@ -18,12 +18,14 @@ import { singleUse } from './single-use.ts';
 export class AgentBackend implements SandboxBackend {
   readonly isolation: string;
   readonly kernel: Kernel;
+  readonly level: SecurityLevel;
   readonly #launcher: Launcher;
 
   constructor(launcher: Launcher) {
     this.#launcher = launcher;
     this.isolation = launcher.isolation;
     this.kernel = launcher.kernel;
+    this.level = launcher.level;
   }
 
   async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
@@ -40,7 +42,7 @@ export class AgentBackend implements SandboxBackend {
         cause: error,
       });
     }
-    return singleUse(new AgentSandbox(this.isolation, spec, launched, agent));
+    return singleUse(new AgentSandbox(this, spec, launched, agent));
   }
 
   async #launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
@@ -67,15 +69,22 @@ export class AgentBackend implements SandboxBackend {
 class AgentSandbox implements Sandbox {
   readonly id: string;
   readonly isolation: string;
+  readonly level: SecurityLevel;
   readonly closed: Promise<CloseReason>;
   readonly #spec: SandboxSpec;
   readonly #launched: Launched;
   readonly #agent: AgentConnection;
   #destroyed = false;
 
-  constructor(isolation: string, spec: SandboxSpec, launched: Launched, agent: AgentConnection) {
+  constructor(
+    { isolation, level }: IsolationGrade,
+    spec: SandboxSpec,
+    launched: Launched,
+    agent: AgentConnection,
+  ) {
     this.id = launched.id;
     this.isolation = isolation;
+    this.level = level;
     this.#spec = spec;
     this.#launched = launched;
     this.#agent = agent;

@@ -33,6 +33,7 @@ const GONE_TIMEOUT_MS = 5_000;
 export class BubblewrapLauncher implements Launcher {
   readonly isolation = 'bubblewrap';
   readonly kernel = 'host';
+  readonly level = 'basic';
   readonly #options: BubblewrapOptions;
   readonly #stage: Stage;
   readonly #spawner: Spawner;

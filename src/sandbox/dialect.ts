@@ -1,5 +1,6 @@
 import type { ContainerCreateOptions } from 'dockerode';
-import type { Kernel, SandboxSpec } from '../core/sandbox.ts';
+import type { Kernel } from '../core/isolation.ts';
+import type { SandboxSpec } from '../core/sandbox.ts';
 import { messageOf } from '../errors.ts';
 import type { EngineKind } from './engine-client.ts';
 import type { OciRuntime } from './oci-runtime.ts';

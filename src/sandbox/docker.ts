@@ -3,7 +3,8 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Runtime } from '../core/event.ts';
-import type { Kernel, SandboxSpec } from '../core/sandbox.ts';
+import type { Kernel } from '../core/isolation.ts';
+import type { SandboxSpec } from '../core/sandbox.ts';
 import { AgentBackend } from './backend.ts';
 import { Dialect, GVISOR_OVERHEAD_BYTES } from './dialect.ts';
 import { AttachedChannel } from './docker-stream.ts';
@@ -44,6 +45,7 @@ const NO_BODY = Buffer.alloc(0);
 /** Sandboxes as containers of an engine that speaks Docker's API, with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
   readonly isolation: string;
+  readonly level = 'basic';
   readonly #engine: EngineClient;
   readonly #runtime: OciRuntime;
   readonly #images: Images;

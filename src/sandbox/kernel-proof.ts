@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import type { Kernel, SandboxBackend, SandboxSpec } from '../core/sandbox.ts';
+import type { Kernel } from '../core/isolation.ts';
+import type { SandboxBackend, SandboxSpec } from '../core/sandbox.ts';
 import { runOnce } from './trial.ts';
 
 const SPEC: SandboxSpec = {

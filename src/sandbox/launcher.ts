@@ -1,5 +1,6 @@
 import type { Duplex } from 'node:stream';
-import type { Kernel, SandboxSpec } from '../core/sandbox.ts';
+import type { Kernel, SecurityLevel } from '../core/isolation.ts';
+import type { SandboxSpec } from '../core/sandbox.ts';
 
 /** A started sandbox whose agent has not been greeted yet. */
 export interface Launched {
@@ -21,6 +22,7 @@ export interface Launched {
 export interface Launcher {
   readonly isolation: string;
   readonly kernel: Kernel;
+  readonly level: SecurityLevel;
   /** Rejects when the engine refuses or the signal aborts; nothing is left then. */
   launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched>;
   sweep(): Promise<number>;

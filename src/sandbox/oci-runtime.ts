@@ -1,4 +1,4 @@
-import type { Kernel } from '../core/sandbox.ts';
+import type { Kernel } from '../core/isolation.ts';
 import type { EngineClient, EngineInfo, ListedRuntime } from './engine-client.ts';
 
 /** Which OCI runtime is asked for: whichever is gVisor, the engine's own choice, or one by the engine's name for it. */

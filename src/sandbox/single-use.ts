@@ -1,3 +1,4 @@
+import type { SecurityLevel } from '../core/isolation.ts';
 import type { Call, CallObserver, CloseReason, Outcome, Sandbox } from '../core/sandbox.ts';
 
 /**
@@ -11,6 +12,7 @@ export function singleUse(sandbox: Sandbox): Sandbox {
 class SingleUseSandbox implements Sandbox {
   readonly id: string;
   readonly isolation: string;
+  readonly level: SecurityLevel;
   readonly closed: Promise<CloseReason>;
   readonly #inner: Sandbox;
   #used = false;
@@ -20,6 +22,7 @@ class SingleUseSandbox implements Sandbox {
     this.#inner = inner;
     this.id = inner.id;
     this.isolation = inner.isolation;
+    this.level = inner.level;
     this.closed = inner.closed;
   }
 

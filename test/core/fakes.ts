@@ -88,6 +88,7 @@ export const hangs: Script = (_call, observer, signal) => {
 export class FakeSandbox implements Sandbox {
   readonly id: string;
   readonly isolation = 'fake';
+  readonly level = 'basic';
   readonly closed: Promise<CloseReason>;
   /** How often it was destroyed. */
   destroyed = 0;
@@ -134,6 +135,7 @@ export interface Boot {
 /** A backend whose sandboxes boot when the test says so, or at once. */
 export class FakeBackend implements SandboxBackend {
   readonly isolation = 'fake';
+  readonly level = 'basic';
   readonly kernel = 'host';
   readonly sandboxes: FakeSandbox[] = [];
   readonly boots: Boot[] = [];

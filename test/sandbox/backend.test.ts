@@ -20,6 +20,7 @@ const spec = {
 class FakeLauncher implements Launcher {
   readonly isolation = 'fake';
   readonly kernel = 'gvisor';
+  readonly level = 'enhanced';
   killed = 0;
   said = '';
   outOfMemory = false;
@@ -78,7 +79,7 @@ const broke = { code: 'function_error', message: 'it broke' };
 describe('booting', () => {
   test('gives a sandbox when its agent has answered', async () => {
     const sandbox = await booted();
-    expect(sandbox).toMatchObject({ id: 'one', isolation: 'fake' });
+    expect(sandbox).toMatchObject({ id: 'one', isolation: 'fake', level: 'enhanced' });
     expect(backend.kernel).toBe('gvisor');
     expect(launcher.killed).toBe(0);
   });
