@@ -9,6 +9,7 @@ export type ErrorCode =
   | 'not_found'
   | 'method_not_allowed'
   | 'event_exists'
+  | 'variable_quota_exceeded'
   | 'precondition_failed'
   | 'request_timeout'
   | 'body_too_large'
@@ -42,6 +43,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   event_exists: 409,
+  variable_quota_exceeded: 409,
   precondition_failed: 412,
   request_timeout: 408,
   body_too_large: 413,

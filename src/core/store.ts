@@ -1,5 +1,6 @@
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
 import type { Exit } from './sandbox.ts';
+import type { VariableStore } from './variables.ts';
 
 /** Where an invocation stands. The last five are final. */
 export const INVOCATION_STATUSES = [
@@ -119,6 +120,7 @@ export interface InvocationRecorder extends InvocationReader {
 export interface Store extends AsyncDisposable {
   readonly events: EventStore;
   readonly invocations: InvocationStore;
+  readonly variables: VariableStore;
   /**
    * Calls back, for as long as the store is open, whenever an event may have been changed through another gateway: with its
    * name, or with `undefined` when any may have been. The own changes may be told too.

@@ -1,6 +1,7 @@
 import { Migrator } from 'kysely/migration';
 import type { StoreDialect } from './dialect.ts';
 import { first } from './migrations/0001-first.ts';
+import { variables } from './migrations/0002-variables.ts';
 import type { Database } from './schema.ts';
 import { DatabaseError } from './unavailable.ts';
 
@@ -9,7 +10,7 @@ import { DatabaseError } from './unavailable.ts';
  * @throws DatabaseError when a newer gateway has migrated this database
  */
 export async function migrate(dialect: StoreDialect, db: Database): Promise<void> {
-  const migrations = { '0001-first': first(dialect) };
+  const migrations = { '0001-first': first(dialect), '0002-variables': variables(dialect) };
   await dialect.exclusively(db, async (connection) => {
     const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();

@@ -54,6 +54,25 @@ export interface InvocationTable {
   ended_at: Milliseconds | null;
 }
 
+export interface VariableTable {
+  owner_id: string;
+  name: string;
+  /** Sealed by the secret box; never in the clear. */
+  value: string;
+  /** Of the value in the clear. */
+  bytes: number;
+  revision: string;
+  updated_at: Milliseconds;
+}
+
+/** What an owner's variables come to: the row whose lock makes those who change them wait for one another. */
+export interface VariableUsageTable {
+  owner_id: string;
+  count: number;
+  /** Names and values together. */
+  bytes: number;
+}
+
 export interface MetaTable {
   key: string;
   value: string;
@@ -63,6 +82,8 @@ export interface Schema {
   events: EventTable;
   event_versions: EventVersionTable;
   invocations: InvocationTable;
+  variables: VariableTable;
+  variable_usage: VariableUsageTable;
   meta: MetaTable;
 }
 

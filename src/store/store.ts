@@ -9,6 +9,7 @@ import type { Database, Schema } from './schema.ts';
 import { createSecretBox, type SecretBox } from './secret-box.ts';
 import { sqliteDialect } from './sqlite.ts';
 import { startError } from './unavailable.ts';
+import { createVariableStore } from './variables.ts';
 
 const REPORT_EVERY_MS = 1_000;
 
@@ -63,6 +64,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
   return {
     events: createEventStore(db, box, now),
     invocations: createInvocationStore(db),
+    variables: createVariableStore(db, box, now),
     onEventChanged(listener: (name: string | undefined) => void) {
       listeners.add(listener);
     },

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventDraft } from '../../src/core/event.ts';
 import type { Store } from '../../src/core/store.ts';
 import { draft, invocation } from './samples.ts';
+import { variablesContract } from './variables.ts';
 import { versionsContract } from './versions.ts';
 
 export { draft, invocation };
@@ -116,6 +117,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     });
 
     describe('versions of events', () => versionsContract(() => store));
+
+    describe('variables', () => variablesContract(() => store));
 
     describe('invocations', () => {
       test('what was saved is found again, field by field', async () => {

@@ -68,8 +68,10 @@ describe('a SQLite file', () => {
     await (await openStore({ path, secretsKey }))[Symbol.asyncDispose]();
     using database = new DatabaseSync(path);
     database.exec(NEWER);
+    const rows = () => database.prepare('select * from kysely_migration order by name').all();
+    const before = rows();
     await expect(openStore({ path, secretsKey })).rejects.toThrow(refusal);
-    expect(database.prepare('select name from kysely_migration order by name').all()).toHaveLength(2);
+    expect(rows()).toEqual(before);
   });
 
   test('whose migration failed has nothing of it', async () => {
@@ -96,8 +98,11 @@ describe.skipIf(bin === undefined)('a Postgres database', () => {
       const location = { url: await server.createDatabase() };
       expect(await openAtOnce(location)).toEqual(fine);
       expect(await eventNames(location)).toEqual(everyOne);
-      const rows = await server.query('select name from kysely_migration', location.url);
-      expect(rows).toHaveLength(1);
+      const names = (await server.query('select name from kysely_migration', location.url)).map(
+        (row) => row.name,
+      );
+      expect(names).toContain('0001-first');
+      expect(names).toHaveLength(new Set(names).size);
     },
   );
 
@@ -105,8 +110,10 @@ describe.skipIf(bin === undefined)('a Postgres database', () => {
     const url = await server.createDatabase();
     await (await openStore({ url, secretsKey }))[Symbol.asyncDispose]();
     await server.query(NEWER, url);
+    const rows = () => server.query('select * from kysely_migration order by name', url);
+    const before = await rows();
     await expect(openStore({ url, secretsKey })).rejects.toThrow(refusal);
-    expect(await server.query('select name from kysely_migration', url)).toHaveLength(2);
+    expect(await rows()).toEqual(before);
   });
 
   test('whose migration failed has nothing of it', async () => {
