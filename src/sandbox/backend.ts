@@ -10,7 +10,7 @@ import type {
   SandboxSpec,
 } from '../core/sandbox.ts';
 import { GatewayError, messageOf } from '../errors.ts';
-import { AgentConnection } from './agent.ts';
+import { AgentConnection, ChannelClosed } from './agent.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import { singleUse } from './single-use.ts';
 
@@ -31,8 +31,11 @@ export class AgentBackend implements SandboxBackend {
   async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {
     const launched = await this.#launch(spec, signal);
     const agent = new AgentConnection(launched.channel);
+    const ended = new AbortController();
+    launched.ended.then(() => ended.abort(new ChannelClosed('the sandbox ended')));
     try {
-      await agent.handshake(spec.runtime, signal);
+      // What supervised it may end and leave the channel open: an agent without a supervisor is bounded by nothing.
+      await agent.handshake(spec.runtime, AbortSignal.any([signal, ended.signal]));
     } catch (error) {
       await launched.kill().catch(() => {});
       if (signal.aborted) throw signal.reason;

@@ -7,7 +7,7 @@ import { bubblewrapArgs, confined } from './bubblewrap-args.ts';
 import { Stage } from './bubblewrap-stage.ts';
 import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
 import type { Launched, Launcher } from './launcher.ts';
-import { childrenOf, isAlive, signalProcess } from './process-tree.ts';
+import { childrenOf, isAlive, processesRunning, signalProcess } from './process-tree.ts';
 import { ResourceManager, type Watch } from './resource-manager.ts';
 import { type Spawned, Spawner } from './spawner.ts';
 
@@ -24,7 +24,8 @@ export interface BubblewrapOptions {
 /** Far above the users of any host, so that what a sandbox runs as owns nothing outside. */
 const FIRST_OUTER_UID = 2_000_000_000;
 const OUTER_UIDS = 100_000;
-const REQUIRED = ['/usr/bin/bwrap', '/usr/bin/python3', '/usr/bin/prlimit', '/usr/bin/bash'];
+const BWRAP = '/usr/bin/bwrap';
+const REQUIRED = [BWRAP, '/usr/bin/python3', '/usr/bin/prlimit', '/usr/bin/bash'];
 const PROBE_TIMEOUT_MS = 10_000;
 const GONE_POLL_MS = 2;
 const GONE_TIMEOUT_MS = 5_000;
@@ -89,12 +90,13 @@ export class BubblewrapLauncher implements Launcher {
   async launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
     signal.throwIfAborted();
     this.#launches += 1;
-    const id = `bwrap-${this.#options.instanceId}-${this.#launches}`;
+    const id = `${idsOf(this.#options.instanceId)}${this.#launches}`;
     const cgroup = this.#cgroups?.create(`${this.#launches}`, spec);
-    const args = bubblewrapArgs(spec, this.#stage.files, this.#options.limitsEnabled);
-    const spawned = await this.#spawn(['/usr/bin/bwrap', ...args], cgroup);
+    const { limitsEnabled } = this.#options;
+    const args = bubblewrapArgs(spec, this.#stage.files, { id, limitsEnabled });
+    const spawned = await this.#spawn([BWRAP, ...args], cgroup);
     const { pid } = spawned;
-    const isWatched = cgroup === undefined && this.#options.limitsEnabled && pid !== undefined;
+    const isWatched = cgroup === undefined && limitsEnabled && pid !== undefined;
     const watch = isWatched ? this.#manager.watch(pid, spec) : undefined;
     const sandbox = new BubblewrapSandbox(id, spawned, cgroup, watch);
     this.#live.add(sandbox);
@@ -102,8 +104,10 @@ export class BubblewrapLauncher implements Launcher {
     return sandbox;
   }
 
-  /** Everything in a sandbox dies with its gateway; what can be left are the gateway's control groups and staged files. */
+  /** What is warm dies with its gateway. What was booting may not have, and control groups and staged files are left. */
   async sweep(): Promise<number> {
+    const prefix = idsOf(this.#options.instanceId);
+    await end(processesRunning(BWRAP, (argument) => argument.startsWith(prefix)));
     await this.#cgroups?.sweep();
     return 0;
   }
@@ -134,13 +138,12 @@ export class BubblewrapLauncher implements Launcher {
       tmpBytes: 2 ** 20,
       runBytes: 2 ** 20,
     };
-    const args = bubblewrapArgs(spec, this.#stage.files, this.#options.limitsEnabled);
+    const { instanceId, limitsEnabled } = this.#options;
+    const id = `${idsOf(instanceId)}trial`;
+    const args = bubblewrapArgs(spec, this.#stage.files, { id, limitsEnabled });
     const command = args.slice(0, args.lastIndexOf('--') + 1);
     // `true` says nothing: what it leaves is either nothing or a reason.
-    const spawned = await this.#spawn(
-      ['/usr/bin/bwrap', ...command, '/bin/sh', '-c', 'echo ok >&2'],
-      undefined,
-    );
+    const spawned = await this.#spawn([BWRAP, ...command, '/bin/sh', '-c', 'echo ok >&2'], undefined);
     spawned.channel.resume().on('error', () => {});
     const timer = setTimeout(
       () => spawned.pid !== undefined && signalProcess(spawned.pid, 'SIGKILL'),
@@ -206,9 +209,25 @@ class BubblewrapSandbox implements Launched {
     if (pid !== undefined && !hasEnded) signalProcess(pid, 'SIGKILL');
     this.channel.destroy();
     await this.ended;
-    const deadline = Date.now() + GONE_TIMEOUT_MS;
-    while (inner.some(isAlive) && Date.now() < deadline) await sleep(GONE_POLL_MS);
+    // Until its process 1 has asked to die with it, a supervisor that is killed leaves it behind.
+    const orphans =
+      this.#process.wasKilled && inner.length === 0
+        ? processesRunning(BWRAP, (argument) => argument === this.id)
+        : [];
+    await end([...inner, ...orphans]);
     await this.#cgroup?.remove();
     this.#markRemoved();
   }
+}
+
+/** What the ids of all sandboxes of a gateway begin with. */
+function idsOf(instanceId: string): string {
+  return `bwrap-${instanceId}-`;
+}
+
+/** Kills processes, and resolves when they are gone. */
+async function end(pids: readonly number[]): Promise<void> {
+  for (const pid of pids) signalProcess(pid, 'SIGKILL');
+  const deadline = Date.now() + GONE_TIMEOUT_MS;
+  while (pids.some(isAlive) && Date.now() < deadline) await sleep(GONE_POLL_MS);
 }

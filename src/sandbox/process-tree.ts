@@ -45,6 +45,15 @@ export function isAlive(pid: number): boolean {
   return stat !== undefined && stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z';
 }
 
+/** Processes of this host that run the program with the argument among theirs. */
+export function processesRunning(program: string, matches: (argument: string) => boolean): number[] {
+  const pids = readdirSync('/proc').filter((name) => /^\d+$/.test(name));
+  return pids.map(Number).filter((pid) => {
+    const [name, ...args] = (read(`/proc/${pid}/cmdline`) ?? '').split('\0');
+    return name === program && args.some(matches);
+  });
+}
+
 /** Signals a process that may be gone by now. */
 export function signalProcess(pid: number, signal: NodeJS.Signals): void {
   try {

@@ -13,8 +13,8 @@ parentPort.on('message', (/** @type {import('./spawner.ts').SpawnOrder} */ { id,
   child.stderr.on('data', (chunk) => report({ id, stderr: chunk }));
   child.once('error', (error) => {
     report({ id, stderr: Buffer.from(error.message) });
-    report({ id, ended: true });
+    report({ id, ended: true, killed: false });
   });
-  child.once('exit', () => report({ id, ended: true }));
+  child.once('exit', (_code, signal) => report({ id, ended: true, killed: signal !== null }));
   report({ id, pid: child.pid ?? null });
 });

@@ -15,7 +15,7 @@ export interface SpawnOrder {
 export type SpawnReport = { id: number } & (
   | { pid: number | null }
   | { stderr: Uint8Array }
-  | { ended: true }
+  | { ended: true; killed: boolean }
 );
 
 /** A process that another thread started. */
@@ -27,6 +27,8 @@ export interface Spawned {
   /** Resolves when the process has been reaped. */
   readonly ended: Promise<void>;
   readonly hasEnded: boolean;
+  /** It ended by a signal, and had no say in it. */
+  readonly wasKilled: boolean;
   stderr(): string;
 }
 
@@ -39,6 +41,7 @@ class SpawnedProcess implements Spawned {
   readonly #markEnded: () => void;
   pid: number | undefined;
   hasEnded = false;
+  wasKilled = false;
 
   constructor(channel: Socket) {
     this.channel = channel;
@@ -61,6 +64,7 @@ class SpawnedProcess implements Spawned {
       this.#markStarted();
     } else {
       this.hasEnded = true;
+      this.wasKilled = report.killed;
       this.#markEnded();
     }
   }

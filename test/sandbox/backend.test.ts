@@ -28,6 +28,7 @@ class FakeLauncher implements Launcher {
   failure: unknown;
   agent: Duplex | undefined;
   channel: Duplex | undefined;
+  readonly ended = Promise.withResolvers<void>();
 
   async launch(): Promise<Launched> {
     if (this.failure !== undefined) throw this.failure;
@@ -38,7 +39,7 @@ class FakeLauncher implements Launcher {
     return {
       id: 'one',
       channel: ours,
-      ended: new Promise(() => {}),
+      ended: this.ended.promise,
       stderr: () => this.said,
       kill: async () => {
         this.killed += 1;
@@ -93,6 +94,14 @@ describe('booting', () => {
       code: 'engine_unavailable',
       message: 'A python sandbox did not boot: the sandbox ended; it said: python3: not found.',
     });
+    expect(launcher.killed).toBe(1);
+  });
+
+  test('whose supervisor has ended fails, though something still holds the channel', async () => {
+    const creating = backend.create(spec, never);
+    await settle();
+    launcher.ended.resolve();
+    await expect(creating).rejects.toMatchObject({ code: 'engine_unavailable' });
     expect(launcher.killed).toBe(1);
   });
 

@@ -97,7 +97,7 @@ describe('the arguments of bwrap', () => {
     group: '/staged/group',
   };
   const args = (over: Partial<SandboxSpec> = {}, limitsEnabled = true) =>
-    bubblewrapArgs({ ...spec, ...over }, host, limitsEnabled);
+    bubblewrapArgs({ ...spec, ...over }, host, { id: 'one', limitsEnabled });
   const line = (over: Partial<SandboxSpec> = {}, limitsEnabled = true) => args(over, limitsEnabled).join(' ');
 
   test('unshare everything, drop every capability and die with the gateway', () => {
