@@ -1,10 +1,14 @@
+import { type WebhookAuth, webhookSecretForms } from './webhook.ts';
+
 /** The languages a function can be written in. */
 export const RUNTIMES = ['python', 'nodejs', 'bash'] as const;
 export type Runtime = (typeof RUNTIMES)[number];
 
-/** Who may call a function URL: bearers of a token that allows it, or everybody. */
+/** Who may call a function URL, in one word: bearers of a token that allows it, or everybody. */
 export const AUTH_MODES = ['jwt', 'public'] as const;
 export type AuthMode = (typeof AUTH_MODES)[number];
+/** Who may call a function URL; a webhook is for those who can sign. */
+export type EventAuth = AuthMode | WebhookAuth;
 
 /** What one invocation may use. */
 export interface EventLimits {
@@ -38,7 +42,7 @@ export interface Event {
   /** The `sub` of the token that deployed it. */
   ownerId: string;
   description: string;
-  auth: AuthMode;
+  auth: EventAuth;
   enabled: boolean;
   createdAt: Date;
   updatedAt: Date;
@@ -51,9 +55,15 @@ export interface EventDraft {
   runtime: Runtime;
   code: string;
   description: string;
-  auth: AuthMode;
+  auth: EventAuth;
   enabled: boolean;
   limits: EventLimits;
   env: Record<string, string>;
   secrets: Record<string, string>;
+}
+
+/** Everything that a function's logs and errors must not show. */
+export function secretsOf({ auth, current }: Event): string[] {
+  const own = Object.values(current.secrets);
+  return typeof auth === 'string' ? own : [...own, ...webhookSecretForms(auth)];
 }

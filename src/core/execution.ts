@@ -1,5 +1,6 @@
 import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
+import { secretsOf } from './event.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
 import { HeldHead } from './held-head.ts';
 import type { InvokeRequest, InvokeResponse } from './invoke.ts';
@@ -314,7 +315,7 @@ export class Execution {
   }
 
   get #secrets(): string[] {
-    return Object.values(this.#request.event.current.secrets);
+    return secretsOf(this.#request.event);
   }
 
   #redacted(error: { code: string; message: string; trace?: string }): NonNullable<Invocation['error']> {

@@ -2,6 +2,7 @@ import type { Event, EventDraft, EventLimits } from '../core/event.ts';
 import { overTier, type Tier } from '../core/tiers.ts';
 import { type Fault, GatewayError } from '../errors.ts';
 import type { AppConfig } from './context.ts';
+import { authOf, patchedAuth } from './event-auth.ts';
 import { invalid } from './problem.ts';
 import { type EventBody, type EventPatch, eventReplacementSchema } from './schemas.ts';
 
@@ -10,6 +11,7 @@ type VariablesPatch = Readonly<Record<string, string | null>> | null | undefined
 
 /**
  * What a deploy comes to. Limits that it leaves out are the gateway's defaults, or the tier's where those are lower.
+ * @param before what it replaces
  * @throws GatewayError `validation_failed` naming each limit that is over the tier's
  */
 export function draftOf(
@@ -17,8 +19,9 @@ export function draftOf(
   name: string,
   config: AppConfig,
   tier: Tier,
+  before?: Event,
 ): EventDraft {
-  const draft = anyDraftOf(body, name, config, tier);
+  const draft = anyDraftOf(body, name, config, tier, before);
   demandWithin(tier, draft.limits);
   return draft;
 }
@@ -28,8 +31,10 @@ function anyDraftOf(
   name: string,
   config: AppConfig,
   tier: Tier,
+  before: Event | undefined,
 ): EventDraft {
-  const { runtime, code, description, auth, enabled, env, secrets } = body;
+  const { runtime, code, description, enabled, env, secrets } = body;
+  const auth = authOf(body.auth, before?.auth);
   const limits = {
     timeoutMs: body.timeoutMs ?? Math.min(config.DEFAULT_TIMEOUT_MS, tier.timeoutMs),
     memoryMb: body.memoryMb ?? Math.min(config.DEFAULT_MEMORY_MB, tier.memoryMb),
@@ -51,8 +56,9 @@ export function keptSecrets(before: Event, env: Variables): Record<string, strin
  * @throws GatewayError `validation_failed` when the result could not be deployed
  */
 export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig, tier: Tier): EventDraft {
-  const { name: _name, env: envPatch, secrets: secretsPatch, ...fields } = patch;
-  const { current, description, auth, enabled } = before;
+  const { name: _name, auth: authPatch, env: envPatch, secrets: secretsPatch, ...fields } = patch;
+  const { current, description, enabled } = before;
+  const auth = patchedAuth(before.auth, authPatch);
   const { runtime, code, limits } = current;
   const merged = new Map<string, unknown>(
     Object.entries({ runtime, code, description, auth, enabled, ...limits, ...fields }),
@@ -65,7 +71,13 @@ export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig
   };
   const parsed = eventReplacementSchema.safeParse(body);
   if (!parsed.success) throw invalid(parsed.error);
-  const draft = anyDraftOf({ ...parsed.data, secrets: parsed.data.secrets ?? {} }, before.name, config, tier);
+  const draft = anyDraftOf(
+    { ...parsed.data, secrets: parsed.data.secrets ?? {} },
+    before.name,
+    config,
+    tier,
+    before,
+  );
   demandWithin(tier, draft.limits, limits);
   return draft;
 }

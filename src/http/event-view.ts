@@ -3,6 +3,7 @@ import type { Event, EventVersionSummary } from '../core/event.ts';
 import type { EventCheck } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import type { AppConfig, AppDeps } from './context.ts';
+import { authViewOf } from './event-auth.ts';
 import { EVENT_NAME, type eventSchema, type eventVersionSchema } from './schemas.ts';
 
 /** Of another owner's event nobody learns that it is there. */
@@ -43,7 +44,7 @@ export function viewOf(event: Event, base: string): z.infer<typeof eventSchema> 
     version: current.version,
     runtime: current.runtime,
     description: event.description,
-    auth: event.auth,
+    auth: authViewOf(event.auth),
     ...current.limits,
     env: { ...current.env },
     secretNames: Object.keys(current.secrets).sort(),

@@ -109,6 +109,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
         name,
         config,
         tier,
+        now,
       );
     });
     if (event === undefined) throw notFound(name);

@@ -101,7 +101,7 @@ async function identify(
   { auth }: AppDeps,
 ): Promise<{ principal: Principal | undefined; withholdAuthorization: boolean }> {
   const authorization = c.req.header('authorization');
-  if (event.auth === 'jwt') {
+  if (event.auth !== 'public') {
     const principal = await auth.authenticate(authorization);
     c.set('principal', principal);
     demandInvoke(principal, event);

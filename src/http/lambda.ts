@@ -111,7 +111,7 @@ async function identify(
   c.set('principal', principal);
   if (found instanceof Error) throw found;
   c.set('event', found);
-  if (found.auth === 'jwt') demandInvoke(principal, found);
+  if (found.auth !== 'public') demandInvoke(principal, found);
   return { event: found, principal };
 }
 

@@ -75,14 +75,23 @@ export function answerError(error: unknown, c: Context<AppEnv>, logger: Logger):
 
 /** Turns zod's issues into faults; members that nobody knows are named one by one. */
 export function invalid(error: z.core.$ZodError): GatewayError {
-  const faults = error.issues.flatMap((issue): Fault[] => {
-    if (issue.code !== 'unrecognized_keys') return [{ path: issue.path.join('.'), message: issue.message }];
-    return issue.keys.map((key) => ({
-      path: [...issue.path, key].join('.'),
-      message: 'is not a known member',
-    }));
-  });
+  const faults = error.issues.flatMap((issue) => faultsOf(issue, []));
   const names = faults.map((fault) => fault.path).filter((path) => path !== '');
   const message = `The request is not valid${names.length > 0 ? `: see ${names.join(', ')}` : ''}`;
   return new GatewayError('validation_failed', message, { faults });
+}
+
+function faultsOf(issue: z.core.$ZodIssue, parent: readonly PropertyKey[]): Fault[] {
+  const path = [...parent, ...issue.path];
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({ path: [...path, key].join('.'), message: 'is not a known member' }));
+  }
+  // Of several forms, the one that was meant is the one in which only members are wrong.
+  const meant = issue.code === 'invalid_union' ? issue.errors.find(isAboutMembers) : undefined;
+  if (meant !== undefined) return meant.flatMap((inner) => faultsOf(inner, path));
+  return [{ path: path.join('.'), message: issue.message }];
+}
+
+function isAboutMembers(issues: readonly z.core.$ZodIssue[]): boolean {
+  return issues.every(({ code, path }) => path.length > 0 || code === 'unrecognized_keys');
 }

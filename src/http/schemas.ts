@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
-import { AUTH_MODES, RUNTIMES } from '../core/event.ts';
+import { RUNTIMES } from '../core/event.ts';
 import { INVOCATION_STATUSES } from '../core/store.ts';
+import { authPatchSchema, authSchema, authViewSchema } from './webhook-schemas.ts';
 
 export const EVENT_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
@@ -44,7 +45,9 @@ const settings = {
     )
     .refine(encodable, 'must be Unicode text without NUL'),
   description: z.string().max(1_000).refine(encodable, 'must be Unicode text without NUL').default(''),
-  auth: z.enum(AUTH_MODES).default('jwt'),
+  auth: authSchema.optional().openapi({
+    description: 'Who may call: `jwt`, the default; `public`; or the senders of a webhook, by what they sign',
+  }),
   timeoutMs: z.int().min(1).max(900_000).optional(),
   memoryMb: z.int().min(32).max(65_536).optional(),
   cpus: z.number().min(0.05).max(64).optional(),
@@ -95,7 +98,7 @@ export const eventPatchSchema = z
     runtime: settings.runtime.optional(),
     code: settings.code.optional(),
     description: z.string().nullish(),
-    auth: z.enum(AUTH_MODES).nullish(),
+    auth: authPatchSchema.nullish(),
     timeoutMs: settings.timeoutMs.nullable(),
     memoryMb: settings.memoryMb.nullable(),
     cpus: settings.cpus.nullable(),
@@ -123,7 +126,7 @@ export const eventSchema = z
     version: z.int(),
     runtime: z.enum(RUNTIMES),
     description: z.string(),
-    auth: z.enum(AUTH_MODES),
+    auth: authViewSchema,
     timeoutMs: z.int(),
     memoryMb: z.int(),
     cpus: z.number(),

@@ -1,14 +1,26 @@
-import type { AuthMode, Event, EventVersion, EventVersionSummary, Runtime } from '../core/event.ts';
+import type {
+  AuthMode,
+  Event,
+  EventAuth,
+  EventVersion,
+  EventVersionSummary,
+  Runtime,
+} from '../core/event.ts';
 import type { EventTable, EventVersionTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
-export function eventRow(event: Event): EventTable {
+const WEBHOOK = 'webhook';
+
+export function eventRow(event: Event, box: SecretBox): EventTable {
+  const { auth } = event;
+  const isWord = typeof auth === 'string';
   return {
     id: event.id,
     name: event.name,
     owner_id: event.ownerId,
     description: event.description,
-    auth: event.auth,
+    auth: isWord ? auth : WEBHOOK,
+    webhook: isWord ? null : box.seal(JSON.stringify(auth), webhookContext(event.id)),
     enabled: event.enabled ? 1 : 0,
     current_version: event.current.version,
     created_at: event.createdAt.getTime(),
@@ -16,18 +28,25 @@ export function eventRow(event: Event): EventTable {
   };
 }
 
-export function toEvent(row: EventTable, current: EventVersion): Event {
+export function toEvent(row: EventTable, current: EventVersion, box: SecretBox): Event {
   return {
     id: row.id,
     name: row.name,
     ownerId: row.owner_id,
     description: row.description,
-    auth: row.auth as AuthMode,
+    auth: toAuth(row, box),
     enabled: row.enabled === 1,
     createdAt: new Date(Number(row.created_at)),
     updatedAt: new Date(Number(row.updated_at)),
     current,
   };
+}
+
+/** A word that stands for a webhook without its settings cannot be taken for another one: it opens nothing. */
+function toAuth({ id, auth, webhook }: EventTable, box: SecretBox): EventAuth {
+  if (auth !== WEBHOOK) return auth as AuthMode;
+  if (webhook === null) throw new TypeError(`The event ${id} is a webhook without settings`);
+  return JSON.parse(box.open(webhook, webhookContext(id)));
 }
 
 export function versionRow(eventId: string, version: EventVersion, box: SecretBox): EventVersionTable {
@@ -62,4 +81,5 @@ export function toVersionSummary(row: Omit<EventVersionTable, 'code'>, box: Secr
   };
 }
 
+const webhookContext = (eventId: string) => `webhook:${eventId}`;
 const secretsContext = (eventId: string, version: number) => `event:${eventId}:${version}`;

@@ -50,7 +50,7 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
       ]);
 
   const eventOf = (row: JoinedRow): Event =>
-    toEvent(row, toVersion({ ...row, event_id: row.id, created_at: row.version_created_at }, box));
+    toEvent(row, toVersion({ ...row, event_id: row.id, created_at: row.version_created_at }, box), box);
 
   const insertVersion = async (on: Database, eventId: string, version: EventVersion) => {
     const row = versionRow(eventId, version, box);
@@ -87,7 +87,7 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
     });
 
   const update = async (tx: Database, event: Event): Promise<Event> => {
-    await tx.updateTable('events').set(eventRow(event)).where('id', '=', event.id).execute();
+    await tx.updateTable('events').set(eventRow(event, box)).where('id', '=', event.id).execute();
     return event;
   };
 
@@ -103,7 +103,7 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
       await db.transaction().execute(async (tx) => {
         const inserted = await tx
           .insertInto('events')
-          .values(eventRow(event))
+          .values(eventRow(event, box))
           .onConflict((conflict) => conflict.column('name').doNothing())
           .executeTakeFirst();
         if (inserted.numInsertedOrUpdatedRows !== 1n) {

@@ -2,6 +2,7 @@ import { Migrator } from 'kysely/migration';
 import type { StoreDialect } from './dialect.ts';
 import { first } from './migrations/0001-first.ts';
 import { variables } from './migrations/0002-variables.ts';
+import { webhooks } from './migrations/0004-webhooks.ts';
 import type { Database } from './schema.ts';
 import { DatabaseError } from './unavailable.ts';
 
@@ -10,7 +11,11 @@ import { DatabaseError } from './unavailable.ts';
  * @throws DatabaseError when a newer gateway has migrated this database
  */
 export async function migrate(dialect: StoreDialect, db: Database): Promise<void> {
-  const migrations = { '0001-first': first(dialect), '0002-variables': variables(dialect) };
+  const migrations = {
+    '0001-first': first(dialect),
+    '0002-variables': variables(dialect),
+    '0004-webhooks': webhooks(dialect),
+  };
   await dialect.exclusively(db, async (connection) => {
     const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();

@@ -13,6 +13,8 @@ export interface EventTable {
   owner_id: string;
   description: string;
   auth: string;
+  /** How senders of webhooks sign, with their secrets: sealed by the secret box; `null` unless `auth` is `webhook`. */
+  webhook: string | null;
   enabled: Flag;
   current_version: number;
   created_at: Milliseconds;

@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import type { EventDraft } from '../../src/core/event.ts';
+import type { EventAuth, EventDraft } from '../../src/core/event.ts';
 import type { Store } from '../../src/core/store.ts';
 import { draft, invocation } from './samples.ts';
 import { variablesContract } from './variables.ts';
@@ -58,6 +58,30 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
         const byCodePoint = (await store.events.list('carol')).map((event) => event.name);
         expect(byCodePoint).toEqual(['a-c', 'a_b', 'ab']);
         expect(await store.events.list('nobody')).toEqual([]);
+      });
+
+      test('a webhook’s settings come back as they were, are changed without a version, and go', async () => {
+        const auth: EventAuth = {
+          type: 'webhook',
+          scheme: 'github',
+          secrets: ['It’s a Secret', 'another one'],
+          toleranceSeconds: 300,
+          dedupSeconds: 60,
+          respond: 'async',
+        };
+        const created = await store.events.create('alice', draft({ auth }));
+        expect(await store.events.find('hello')).toEqual(created);
+        expect(created.auth).toEqual(auth);
+        const changed = await store.events.replace(
+          'alice',
+          'hello',
+          draft({ auth: { ...auth, secrets: ['x'] } }),
+        );
+        expect(changed).toMatchObject({ auth: { secrets: ['x'] }, current: { version: 1 } });
+        await store.events.rollback('alice', 'hello', 1);
+        expect((await store.events.find('hello'))?.auth).toMatchObject({ secrets: ['x'] });
+        await store.events.replace('alice', 'hello', draft());
+        expect((await store.events.find('hello'))?.auth).toBe('jwt');
       });
 
       test.each<[string, Partial<EventDraft>]>([

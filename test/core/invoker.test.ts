@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EventAuth } from '../../src/core/event.ts';
 import type { Call, Outcome } from '../../src/core/sandbox.ts';
-import { hangs, never, settle, succeedsWith } from './fakes.ts';
+import { hangs, never, type Script, settle, succeedsWith } from './fakes.ts';
 import { event, NOTHING_LEFT, TestGateway } from './gateway.ts';
 
 let gateway: TestGateway;
@@ -146,6 +147,25 @@ describe('a function that fails', () => {
       error: { message: 'bad key ***', trace: 'at f("***")' },
     });
     expect(JSON.stringify(record)).not.toContain('hunter2');
+  });
+
+  test('says the secrets of a webhook to nobody either, with their mark or without', async () => {
+    const auth: EventAuth = {
+      type: 'webhook',
+      scheme: 'standard',
+      secrets: ['whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'],
+      toleranceSeconds: 300,
+      dedupSeconds: 60,
+      respond: 'async',
+    };
+    const prints: Script = async (call, observer, signal) => {
+      observer.log(
+        Buffer.from('a whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw b MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw c'),
+      );
+      return succeedsWith(1)(call, observer, signal);
+    };
+    await gateway.invoke(prints, { event: { ...event(), auth } });
+    expect((await gateway.record()).logs).toBe('a *** b *** c');
   });
 
   test('says no secret in a response that is none', async () => {

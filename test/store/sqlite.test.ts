@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { EventAuth } from '../../src/core/event.ts';
 import { openStore } from '../../src/store/store.ts';
 import { draft, invocation, storeContract } from '../contract/store.ts';
 
@@ -44,15 +45,24 @@ describe('a database file', () => {
 
   test('has no secret in the clear, and seals equal secrets differently', async () => {
     const secrets = { TOKEN: 'findable-needle' };
+    const auth: EventAuth = {
+      type: 'webhook',
+      scheme: 'github',
+      secrets: ['findable-needle'],
+      toleranceSeconds: 300,
+      dedupSeconds: 60,
+      respond: 'async',
+    };
     {
       await using store = await openStore({ path, secretsKey });
-      await store.events.create('alice', draft({ name: 'one', secrets }));
-      await store.events.create('alice', draft({ name: 'two', secrets }));
+      await store.events.create('alice', draft({ name: 'one', secrets, auth }));
+      await store.events.create('alice', draft({ name: 'two', secrets, auth }));
     }
     expect((await readFile(path)).includes('findable-needle')).toBe(false);
     using database = new DatabaseSync(path);
     const sealed = database.prepare('select distinct secrets from event_versions').all();
     expect(sealed).toHaveLength(2);
+    expect(database.prepare('select distinct webhook from events').all()).toHaveLength(2);
   });
 
   test('is refused with another key, and the refusal names SECRETS_KEY', async () => {
