@@ -173,7 +173,7 @@ export const settings = z.object({
     .string()
     .optional()
     .describe(
-      'Ed25519 private key that signs the audit log: 32 bytes as base64 or hex; made at first start when not given',
+      'Ed25519 private key that signs the audit log and receipts: 32 bytes as base64 or hex; made at first start when not given',
     ),
 
   JWT_SECRET: z

@@ -27,6 +27,7 @@ import type { Log } from './logger.ts';
 import { observeBoots } from './observe/boots.ts';
 import type { Metrics } from './observe/metrics.ts';
 import { openObservability } from './observe/observability.ts';
+import { receiptIssuer } from './receipts/issuer.ts';
 import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
 import { memoryWatch } from './sandbox/host-memory.ts';
 import { cacheEvents } from './store/event-cache.ts';
@@ -144,6 +145,11 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     onEngineError,
     observer: audit === undefined ? metrics : observers(metrics, audit.observer),
     ...(tracer && { tracer }),
+    receipts: receiptIssuer({
+      signer,
+      gateway: dataDir.instanceId,
+      limitsEnforced: config.RESOURCE_LIMITS_ENABLED,
+    }),
     options,
   });
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
@@ -173,6 +179,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       audit?.answered(request);
     },
     audit,
+    keySet: signer.keySet,
     metrics: { render: () => metrics.render(), token: config.METRICS_TOKEN },
   });
   const server = await listen(app, address, {

@@ -11,12 +11,17 @@ const ALGORITHM = 'EdDSA';
 /** What stands before the 32 bytes of an Ed25519 key in PKCS #8 (RFC 8410, section 7). */
 const PKCS8_PREFIX = Buffer.from('302e020100300506032b657004220420', 'hex');
 
+/** A JWK Set (RFC 7517) of Ed25519 keys (RFC 8037). */
+export interface KeySet extends JSONWebKeySet {
+  keys: { kty: string; crv: string; x: string; kid: string; alg: string; use: string }[];
+}
+
 /** The gateway's own signature, by which others know later what it has said. */
 export interface Signer {
   /** The thumbprint of the public key (RFC 7638). */
   readonly kid: string;
   /** The public key, as `/.well-known/jwks.json` shows it. */
-  readonly keySet: JSONWebKeySet;
+  readonly keySet: KeySet;
   /**
    * A compact JWS (RFC 7515) of the payload's JSON.
    * @param type what it is (the header `typ`), so that none is taken for another

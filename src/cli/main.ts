@@ -6,6 +6,7 @@ import { deployCommand } from './deploy.ts';
 import { doctorCommand } from './doctor.ts';
 import { invokeCommand } from './invoke.ts';
 import { logsCommand } from './logs.ts';
+import { receiptCommand } from './receipt.ts';
 import { serveCommand } from './serve.ts';
 import { tokenCommand } from './token.ts';
 
@@ -18,6 +19,7 @@ const program = new Command('cronium')
   .addCommand(logsCommand())
   .addCommand(tokenCommand())
   .addCommand(auditCommand())
+  .addCommand(receiptCommand())
   .addCommand(doctorCommand());
 
 // Whoever reads may stop before the end, as `head` does; a gateway goes on without its reader.

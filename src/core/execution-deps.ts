@@ -2,6 +2,7 @@ import type { Admission } from './admission.ts';
 import type { Clock } from './clock.ts';
 import type { Observer, Tracer } from './observer.ts';
 import type { Pools } from './pools.ts';
+import type { ReceiptIssuer } from './receipt.ts';
 import type { CallLimits } from './sandbox.ts';
 import type { Invocation } from './store.ts';
 import type { Tiers } from './tiers.ts';
@@ -27,5 +28,6 @@ export interface ExecutionDeps {
   onEngineError: (error: unknown) => void;
   observer?: Observer;
   tracer?: Tracer;
+  receipts?: ReceiptIssuer;
   options: ExecutionOptions;
 }

@@ -7,6 +7,7 @@ import type { InvokeRequest, InvokeResponse } from './invoke.ts';
 import { LogBuffer, redact } from './logs.ts';
 import type { Taken } from './pool.ts';
 import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
+import type { OpenReceipt } from './receipt.ts';
 import { responseOf } from './response.ts';
 import { ResponseStream } from './response-stream.ts';
 import type {
@@ -48,6 +49,8 @@ export class Execution {
   #stream: ResponseStream | undefined;
   /** In raw mode, instead of a stream. */
   readonly #raw: RawBody | undefined;
+  readonly #receipt: OpenReceipt | undefined;
+  #signed: Promise<string> | undefined;
   #statusCode: number | null = null;
   #ended: Pick<Invocation, 'status' | 'exit' | 'error'> | undefined;
   #droppedLog = false;
@@ -59,6 +62,8 @@ export class Execution {
     this.#logs = new LogBuffer(deps.options.callLimits.logBytes);
     if (request.mode === 'raw')
       this.#raw = new RawBody(deps.options.callLimits.responseBytes, (error) => this.#abort.abort(error));
+    const { receipt } = request;
+    if (receipt !== undefined) this.#receipt = deps.receipts?.begin({ ...request, receipt }, spec);
     this.#phaseBeganAt = deps.clock.now();
     const finished = Promise.withResolvers<void>();
     this.finished = finished.promise;
@@ -173,7 +178,7 @@ export class Execution {
       },
       data: (chunk) => {
         if (this.#held?.keep(chunk)) return;
-        return (this.#raw ?? this.#stream)?.write(chunk);
+        return this.#raw === undefined ? this.#sendOn(chunk) : this.#raw.write(chunk);
       },
       log: (chunk) => this.#logs.append(chunk),
     };
@@ -184,17 +189,17 @@ export class Execution {
     if (outcome.status === 'failed') {
       const failure = this.#redacted(outcome.failure);
       const { code } = outcome.failure;
+      this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
       this.#fail(
         new GatewayError(code, failure.message, { invocationId: this.#request.id, timing: this.#phases }),
         outcome.failure,
       );
-      this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
     } else {
+      this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
       if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(outcome.result));
       else if (outcome.result === undefined) this.#endStream();
       // Thrown when the value is no response; the call has then failed after all.
       else this.#answerWhole(outcome.result);
-      this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
     }
   }
 
@@ -205,7 +210,12 @@ export class Execution {
       );
     this.#stream = new ResponseStream(onCancel);
     this.#answer(head, this.#stream.readable);
-    for (const chunk of chunks) this.#stream.write(chunk);
+    for (const chunk of chunks) this.#sendOn(chunk);
+  }
+
+  #sendOn(chunk: Uint8Array): void | Promise<void> {
+    this.#receipt?.answered(chunk);
+    return this.#stream?.write(chunk);
   }
 
   #endStream(): void {
@@ -228,7 +238,7 @@ export class Execution {
     this.#statusCode = head.statusCode;
     const { sandbox, start } = this.#taken!;
     const phases = { ...this.#phases };
-    this.#head.resolve({
+    const response: InvokeResponse = {
       ...head,
       invocationId: this.#request.id,
       start,
@@ -236,7 +246,22 @@ export class Execution {
       phases,
       body,
       ...(this.#raw !== undefined && { raw: { failure, ...this.#logged() } }),
-    });
+    };
+    this.#head.resolve(body instanceof Uint8Array ? this.#vouched(response, body) : response);
+  }
+
+  /** A whole answer, with its receipt where one was asked for. */
+  #vouched(response: InvokeResponse, body: Uint8Array): InvokeResponse | Promise<InvokeResponse> {
+    if (this.#receipt === undefined) return response;
+    this.#receipt.answered(body);
+    return this.#sign(this.#receipt).then((receipt) => ({ ...response, receipt }));
+  }
+
+  /** Once, when it has ended. */
+  #sign(receipt: OpenReceipt): Promise<string> {
+    const { status, exit, error } = this.#ended!;
+    this.#signed ??= receipt.sign(this.#record(status, exit, error), this.#taken?.sandbox);
+    return this.#signed;
   }
 
   /** What ended the call was not the function's own doing: the gateway's limits, the engine or the client. */
@@ -246,6 +271,12 @@ export class Execution {
     const message = known?.message ?? 'The gateway failed to run the function.';
     if (known === undefined) this.#deps.onEngineError(error);
     const { retryAfterSeconds } = known ?? {};
+    const status = STATUS_AFTER[code] ?? 'failed';
+    this.#ended = {
+      status,
+      exit: null,
+      error: this.#redacted({ code, message: known?.message ?? messageOf(error) }),
+    };
     this.#fail(
       new GatewayError(code, this.#redacted({ code, message }).message, {
         invocationId: this.#request.id,
@@ -254,12 +285,6 @@ export class Execution {
         ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       }),
     );
-    const status = STATUS_AFTER[code] ?? 'failed';
-    this.#ended = {
-      status,
-      exit: null,
-      error: this.#redacted({ code, message: known?.message ?? messageOf(error) }),
-    };
   }
 
   /** @param own what the function said of it */
@@ -282,7 +307,12 @@ export class Execution {
       this.#endPhase('destroy');
     }
     const { status, exit, error } = this.#ended!;
-    this.#deps.record({ ...this.#record(status, exit, error), endedAt: new Date() });
+    const receipt = this.#receipt && (await this.#sign(this.#receipt).catch(this.#deps.onEngineError));
+    this.#deps.record({
+      ...this.#record(status, exit, error),
+      endedAt: new Date(),
+      ...(receipt && { receipt }),
+    });
   }
 
   #record(status: InvocationStatus, exit: Invocation['exit'], error: Invocation['error']): Invocation {

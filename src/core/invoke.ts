@@ -1,5 +1,6 @@
 import type { Event } from './event.ts';
 import type { RawFailure } from './raw-answer.ts';
+import type { ReceiptRequest } from './receipt.ts';
 import type { ResponseHead } from './sandbox.ts';
 import type { Phases, StartKind } from './store.ts';
 
@@ -28,6 +29,8 @@ export interface InvokeRequest {
    * function that fails is an answer and no error. `http` when not given.
    */
   mode?: 'http' | 'raw';
+  /** Given when the caller wants it vouched for. */
+  receipt?: ReceiptRequest;
 }
 
 /** A function's answer, begun: the head is final, the body may still be on its way. */
@@ -41,6 +44,8 @@ export interface InvokeResponse extends ResponseHead {
   body: Uint8Array | ReadableStream<Uint8Array>;
   /** Set in raw mode: how it ended. The body is then whole: the value as JSON, or the bytes that the function streamed. */
   raw?: RawEnd;
+  /** A compact JWS, where one was asked for and the body is whole; of a stream it is in the record. */
+  receipt?: string;
 }
 
 /** For the event's owner only: it holds the function's own words, with its secrets masked. */

@@ -104,6 +104,8 @@ export interface Sandbox {
   /** What isolates it, as callers read it in `X-Cronium-Isolation`: `docker+runc`, `bubblewrap`. */
   readonly isolation: string;
   readonly level: SecurityLevel;
+  /** Digest of the image that it was made from, `sha256:…`; `null` where the host's own files are its root. */
+  readonly image: string | null;
   /** Resolves, never rejects, when the sandbox is gone, whoever ended it. */
   readonly closed: Promise<CloseReason>;
   /**

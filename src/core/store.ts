@@ -47,6 +47,8 @@ export interface Invocation {
   logsTruncated: boolean;
   createdAt: Date;
   endedAt: Date | null;
+  /** A compact JWS that vouches for it, where one was asked for and it has ended. */
+  receipt?: string;
 }
 
 export interface Page<T> {

@@ -11,6 +11,7 @@ import { registerMetrics } from './metrics.ts';
 import { registerOpenApi } from './openapi.ts';
 import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
+import { registerReceipts } from './receipts.ts';
 import { refuseUnlogged, requestIds, watchRequests } from './request-log.ts';
 import { registerVersions } from './versions.ts';
 
@@ -31,6 +32,7 @@ export function createApp(deps: AppDeps): App {
   registerVersions(app, deps);
   registerLambda(app, deps);
   registerInvocations(app, deps);
+  registerReceipts(app, deps);
   registerPools(app, deps);
   registerHealth(app, deps);
   if (deps.metrics !== undefined) registerMetrics(app, deps.metrics);

@@ -8,6 +8,7 @@ import type { Event } from '../core/event.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
+import type { KeySet } from '../signing.ts';
 import type { Authenticator } from './auth.ts';
 import type { Principal } from './principal.ts';
 import { demandScope, type Scope } from './scopes.ts';
@@ -82,6 +83,8 @@ export interface AppDeps {
   onAnswered?: (request: AnsweredRequest) => void;
   /** Writes changes down before they are answered. */
   audit?: AuditGate | undefined;
+  /** The public keys of what the gateway signs; without them it gives no receipts. */
+  keySet?: KeySet;
   /** What `/metrics` answers; without it there is no such path. */
   metrics?: MetricsSource;
 }

@@ -11,6 +11,7 @@ import { toResponse } from './function-response.ts';
 import { bearer, problems } from './openapi.ts';
 import { buildPayload } from './payload.ts';
 import type { Principal } from './principal.ts';
+import { receiptWanted } from './receipts.ts';
 import { demandInvoke } from './scopes.ts';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
@@ -82,6 +83,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
         }),
         ...(parent && { traceparent: formatTraceparent(parent) }),
         forceCold,
+        ...receiptWanted(c, body),
       },
       raw.signal,
     );

@@ -10,6 +10,7 @@ import { type Ended, failureBody, lambdaError, logTail } from './lambda-answer.t
 import { parseFunctionName } from './lambda-name.ts';
 import { bearer } from './openapi.ts';
 import type { Principal } from './principal.ts';
+import { receiptWanted } from './receipts.ts';
 import { demandInvoke } from './scopes.ts';
 import { serverTiming } from './server-timing.ts';
 
@@ -46,7 +47,8 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
   const wantsLog = c.req.header('x-amz-log-type') === 'Tail';
   if (type === 'DryRun') return new Response(null, { status: 204, headers: commonHeaders(requestId, event) });
 
-  const text = decode(await readBody(c.req.raw, deps.config.MAX_BODY_BYTES));
+  const sent = await readBody(c.req.raw, deps.config.MAX_BODY_BYTES);
+  const text = decode(sent);
   const parent = parseTraceparent(c.req.header('traceparent'));
   const answer = await deps.invoker.invoke(
     {
@@ -61,6 +63,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
       ...(parent && { traceparent: formatTraceparent(parent) }),
       forceCold,
       mode: 'raw',
+      ...receiptWanted(c, sent),
     },
     c.req.raw.signal,
   );
@@ -81,6 +84,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
   headers.set('content-type', answer.headers['content-type'] ?? 'application/json');
   headers.set('x-cronium-start', answer.start);
   headers.set('x-cronium-isolation', answer.isolation);
+  if (answer.receipt !== undefined) headers.set('x-cronium-receipt', answer.receipt);
   const timing = serverTiming(phases);
   if (timing !== '') headers.set('server-timing', timing);
   // What a function prints is its owner's to read.

@@ -73,6 +73,7 @@ class AgentSandbox implements Sandbox {
   readonly id: string;
   readonly isolation: string;
   readonly level: SecurityLevel;
+  readonly image: string | null;
   readonly closed: Promise<CloseReason>;
   readonly #spec: SandboxSpec;
   readonly #launched: Launched;
@@ -88,6 +89,7 @@ class AgentSandbox implements Sandbox {
     this.id = launched.id;
     this.isolation = isolation;
     this.level = level;
+    this.image = launched.image;
     this.#spec = spec;
     this.#launched = launched;
     this.#agent = agent;

@@ -164,6 +164,8 @@ export class BubblewrapLauncher implements Launcher {
 
 class BubblewrapSandbox implements Launched {
   readonly id: string;
+  /** Its root are files of the host, which change with its packages. */
+  readonly image = null;
   readonly channel: Socket;
   readonly ended: Promise<void>;
   /** Resolves when nothing of it is left. */

@@ -132,9 +132,10 @@ export class DockerLauncher implements Launcher {
       const { learnt } = this.#dialect;
       let container: Docker.Container | undefined;
       try {
-        container = await this.#create(spec);
+        const created = await this.#create(spec);
+        container = created.container;
         signal.throwIfAborted();
-        return await this.#start(container, signal);
+        return await this.#start(container, created.image, signal);
       } catch (error) {
         if (container !== undefined) await this.#removals.remove(container.id);
         signal.throwIfAborted();
@@ -144,7 +145,7 @@ export class DockerLauncher implements Launcher {
     }
   }
 
-  async #start(container: Docker.Container, signal: AbortSignal): Promise<Launched> {
+  async #start(container: Docker.Container, image: string, signal: AbortSignal): Promise<Launched> {
     if (this.#dialect.attachesAfterStart) await container.start();
     const stderr = new Tail();
     const channel = await attach(container, (chunk) => stderr.append(chunk));
@@ -153,6 +154,7 @@ export class DockerLauncher implements Launcher {
     signal.throwIfAborted();
     return {
       id: container.id,
+      image,
       channel,
       ended,
       stderr: () => stderr.text(),
@@ -177,14 +179,15 @@ export class DockerLauncher implements Launcher {
     this.#engine.close();
   }
 
-  async #create(spec: SandboxSpec, retried = false): Promise<Docker.Container> {
+  async #create(spec: SandboxSpec, retried = false): Promise<{ container: Docker.Container; image: string }> {
     const { instanceId, limitsEnabled } = this.#options;
     const image = await this.#images.ensure(spec.runtime);
     const name = `cronium-${spec.runtime}-${randomBytes(8).toString('hex')}`;
     const { docker, info } = this.#engine;
     const options = containerOptions({ image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU });
     try {
-      return await docker.createContainer(this.#dialect.adapt(options, spec, this.#runtime, this.#kernel));
+      const adapted = this.#dialect.adapt(options, spec, this.#runtime, this.#kernel);
+      return { container: await docker.createContainer(adapted), image };
     } catch (error) {
       // Whether an engine that went away in the middle has made it, only another look can tell.
       if (statusOf(error) === undefined) this.#removals.remove(name);

@@ -42,7 +42,7 @@ export class Images {
   }
 
   /**
-   * The tag of an image that is there, built first if need be; one build at a time per runtime.
+   * The id of an image that is there (`sha256:` and the digest of its configuration), built first if need be; one build at a time per runtime.
    * @throws GatewayError `isolation_unavailable` when it cannot be built, with the engine's reason
    */
   ensure(runtime: Runtime): Promise<string> {
@@ -65,25 +65,27 @@ export class Images {
     const files = await this.#context;
     const base = this.#options.baseImages[runtime];
     const tag = `cronium-runtime-${runtime}:${hashOf(files, base)}`;
-    if (await this.#exists(tag)) return tag;
+    const found = await this.#find(tag);
+    if (found !== undefined) return found;
     this.#options.onProgress(`building the ${runtime} sandbox image on ${base} (once)`);
     try {
       await this.#build(runtime, tag, files, base);
+      const built = await this.#find(tag);
+      if (built === undefined) throw new Error(`there is no ${tag} after its build`);
+      return built;
     } catch (error) {
       const variable = runtime === 'nodejs' ? 'NODE_BASE_IMAGE' : 'PYTHON_BASE_IMAGE';
       const remedy = `Is ${base} to be had? ${variable} names another base image.`;
       const message = `The ${runtime} sandbox image could not be built: ${messageOf(error)}. ${remedy}`;
       throw new GatewayError('isolation_unavailable', message, { cause: error });
     }
-    return tag;
   }
 
-  async #exists(tag: string): Promise<boolean> {
+  async #find(tag: string): Promise<string | undefined> {
     try {
-      await this.#docker.getImage(tag).inspect();
-      return true;
+      return (await this.#docker.getImage(tag).inspect()).Id;
     } catch (error) {
-      if ((error as { statusCode?: number }).statusCode === 404) return false;
+      if ((error as { statusCode?: number }).statusCode === 404) return undefined;
       throw error;
     }
   }

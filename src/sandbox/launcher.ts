@@ -6,6 +6,8 @@ import type { SandboxSpec } from '../core/sandbox.ts';
 export interface Launched {
   /** Unique over the life of the gateway. */
   readonly id: string;
+  /** Digest of its image; `null` where it has none. */
+  readonly image: string | null;
   /** The agent's standard input and output. Closes when the sandbox ends. */
   readonly channel: Duplex;
   /** Resolves, never rejects, when everything in it has ended. */

@@ -13,6 +13,7 @@ class SingleUseSandbox implements Sandbox {
   readonly id: string;
   readonly isolation: string;
   readonly level: SecurityLevel;
+  readonly image: string | null;
   readonly closed: Promise<CloseReason>;
   readonly #inner: Sandbox;
   #used = false;
@@ -23,6 +24,7 @@ class SingleUseSandbox implements Sandbox {
     this.id = inner.id;
     this.isolation = inner.isolation;
     this.level = inner.level;
+    this.image = inner.image;
     this.closed = inner.closed;
   }
 

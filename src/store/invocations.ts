@@ -29,6 +29,7 @@ export function createInvocationStore(db: Database): InvocationStore {
                 logs: eb.ref('excluded.logs'),
                 logs_truncated: eb.ref('excluded.logs_truncated'),
                 ended_at: eb.ref('excluded.ended_at'),
+                receipt: eb.ref('excluded.receipt'),
               })),
             )
             .execute();
@@ -83,6 +84,7 @@ function toRow(invocation: Invocation): InvocationTable {
     logs_truncated: invocation.logsTruncated ? 1 : 0,
     created_at: invocation.createdAt.getTime(),
     ended_at: invocation.endedAt?.getTime() ?? null,
+    receipt: invocation.receipt ?? null,
   };
 }
 
@@ -108,5 +110,6 @@ function toInvocation(row: InvocationTable): Invocation {
     logsTruncated: row.logs_truncated === 1,
     createdAt: new Date(Number(row.created_at)),
     endedAt: row.ended_at === null ? null : new Date(Number(row.ended_at)),
+    ...(row.receipt !== null && { receipt: row.receipt }),
   };
 }

@@ -54,6 +54,7 @@ export interface InvocationTable {
   logs_truncated: Flag;
   created_at: Milliseconds;
   ended_at: Milliseconds | null;
+  receipt: string | null;
 }
 
 export interface VariableTable {

@@ -152,6 +152,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
           exit: { code: null, signal: 'SIGKILL' },
           logs: 'ünï\n'.repeat(65_536),
           logsTruncated: true,
+          receipt: 'header.payload.signature',
         });
         const bare = invocation({
           status: 'queued',
@@ -171,7 +172,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
       test('saving an id again replaces it, within one save too', async () => {
         const running = invocation({ status: 'running', endedAt: null });
-        const failed = { ...running, status: 'failed' as const, endedAt: new Date(0) };
+        const failed = { ...running, status: 'failed' as const, endedAt: new Date(0), receipt: 'a.b.c' };
         await store.invocations.save([running]);
         await store.invocations.save([running, failed]);
         expect(await store.invocations.find(running.id)).toEqual(failed);

@@ -89,6 +89,7 @@ export class FakeSandbox implements Sandbox {
   readonly id: string;
   readonly isolation = 'fake';
   readonly level = 'basic';
+  readonly image = null;
   readonly closed: Promise<CloseReason>;
   /** How often it was destroyed. */
   destroyed = 0;

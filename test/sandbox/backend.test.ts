@@ -37,6 +37,7 @@ class FakeLauncher implements Launcher {
     this.agent = theirs.resume();
     theirs.on('error', () => {});
     return {
+      image: null,
       id: 'one',
       channel: ours,
       ended: this.ended.promise,

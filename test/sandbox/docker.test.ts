@@ -96,20 +96,20 @@ await onEngine('docker', (engine) => {
     beforeAll(async () => {
       runtimesDir = await mkdtemp(join(tmpdir(), 'runtimes-'));
       await cp(engineOptions('images').docker.runtimesDir, runtimesDir, { recursive: true });
-      // Tags of these tests alone.
+      // Images of these tests alone.
       await writeFile(join(runtimesDir, 'python', 'unique'), newInstanceId());
     });
     afterAll(async () => {
-      for (const tag of made) await docker.getImage(tag).remove({ force: true });
+      for (const image of made) await docker.getImage(image).remove({ force: true });
       await rm(runtimesDir, { recursive: true });
     });
 
     async function ensure(runtime: Runtime): Promise<string> {
-      const tag = await new Images(docker, { ...engineOptions('images').docker, runtimesDir }).ensure(
+      const image = await new Images(docker, { ...engineOptions('images').docker, runtimesDir }).ensure(
         runtime,
       );
-      if (!made.includes(tag)) made.push(tag);
-      return tag;
+      if (!made.includes(image)) made.push(image);
+      return image;
     }
 
     test('a changed agent has another image, and the same agent the same', { timeout: 120_000 }, async () => {
@@ -125,7 +125,7 @@ await onEngine('docker', (engine) => {
     });
 
     test('an image that is removed is built again at the next create', { timeout: 120_000 }, async () => {
-      const tag = await ensure('bash');
+      const image = await ensure('bash');
       const lines: string[] = [];
       const options = { ...engineOptions(newInstanceId()).docker, runtimesDir };
       const launcher = await DockerLauncher.connect({ ...options, onProgress: (line) => lines.push(line) });
@@ -133,9 +133,11 @@ await onEngine('docker', (engine) => {
       try {
         await launcher.prepare(['bash']);
         expect(lines).toEqual([]);
-        await docker.getImage(tag).remove({ force: true });
+        await docker.getImage(made.splice(made.indexOf(image), 1)[0]!).remove({ force: true });
         const sandbox = await backend.create(smallSpec('bash'), never);
-        expect((await inspect(sandbox.id)).Config.Image).toBe(tag);
+        made.push(sandbox.image!);
+        expect((await inspect(sandbox.id)).Image).toBe(sandbox.image);
+        expect(sandbox.image).toMatch(/^sha256:[0-9a-f]{64}$/);
         expect(answerOf(await runIn(sandbox, callOf(ANSWERS_42.bash)))).toBe(42);
         await sandbox.destroy();
         expect(lines.at(0)).toMatch(/building the bash sandbox image/);

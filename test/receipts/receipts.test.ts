@@ -1,0 +1,198 @@
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JSONWebKeySet } from 'jose';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { RECEIPT_TYPE, receiptSchema } from '../../src/receipts/receipt.ts';
+import { createSigner, verifySigned } from '../../src/signing.ts';
+import { CLI, cleanEnv, cronium, ROOT, run, TempDir } from '../e2e/processes.ts';
+import { type Answer, eventually, Served } from '../faults/served.ts';
+import { onEngine } from '../on-engine.ts';
+
+const guide = readFileSync(join(ROOT, 'docs/receipts.md'), 'utf8');
+const ECHO = `def handler(event, context):
+    return {"statusCode": 201, "headers": {"x-cronium-receipt": "forged"}, "body": "got " + event.get("body", "nothing")}`;
+const STREAM = `def handler(event, context):
+    import time
+    for part in ["one ", "two ", "three"]:
+        yield part
+        time.sleep(0.05)`;
+const FAILS = 'def handler(event, context):\n    raise ValueError("no")';
+const ASKED = { 'x-cronium-receipt': 'true' };
+
+const sha256 = (...parts: (string | Uint8Array)[]) =>
+  parts.reduce((sum, part) => sum.update(part), createHash('sha256')).digest('hex');
+
+await onEngine('bubblewrap', () => {
+  let gateway: Served;
+  let keySet: JSONWebKeySet;
+
+  beforeAll(async () => {
+    gateway = await Served.start();
+    keySet = JSON.parse((await gateway.send('/.well-known/jwks.json')).body);
+    await gateway.deploy('echo', 'python', ECHO);
+    await gateway.deploy('stream', 'python', STREAM);
+    await gateway.deploy('fails', 'python', FAILS);
+  });
+  afterAll(async () => {
+    await gateway.stop();
+    await gateway[Symbol.asyncDispose]();
+  });
+
+  const read = async (jws: string) => receiptSchema.parse(await verifySigned(jws, RECEIPT_TYPE, keySet));
+
+  /** The receipt as the API has it, once the call has ended. */
+  const fetched = (answer: Answer, sub = 'alice') =>
+    eventually('receipt', async () => {
+      const path = `/v1/invocations/${answer.headers.get('x-cronium-invocation-id')}/receipt`;
+      const { status, body } = await gateway.send(path, {}, sub);
+      return status === 200 ? body : undefined;
+    });
+
+  test('a whole answer brings its receipt, which is signed and says what was done', async () => {
+    const answer = await gateway.send('/e/echo/a?b=c', { method: 'POST', headers: ASKED, body: 'hello' });
+    expect([answer.status, answer.body]).toEqual([201, 'got hello']);
+    const receipt = await read(answer.headers.get('x-cronium-receipt')!);
+    expect(receipt).toMatchObject({
+      gateway: readFileSync(join(gateway.dataDir, 'instance-id'), 'utf8').trim(),
+      invocationId: answer.headers.get('x-cronium-invocation-id'),
+      event: { name: 'echo', version: 1, runtime: 'python' },
+      codeSha256: sha256(ECHO),
+      inputSha256: sha256('POST /e/echo/a?b=c\n', 'hello'),
+      outputSha256: sha256('got hello'),
+      status: 'succeeded',
+      statusCode: 201,
+      error: null,
+      start: answer.headers.get('x-cronium-start'),
+      isolation: 'bubblewrap',
+      level: 'basic',
+      image: null,
+      limits: { enforced: true, timeoutMs: 30_000, memoryBytes: 128 * 2 ** 20, cpus: 1 },
+    });
+    expect(Date.parse(receipt.endedAt)).toBeGreaterThanOrEqual(Date.parse(receipt.startedAt));
+    expect(await fetched(answer)).toBe(answer.headers.get('x-cronium-receipt'));
+  });
+
+  test('a streamed answer’s receipt is of all of it, and there when it has ended', async () => {
+    const answer = await gateway.send('/e/stream', { headers: ASKED });
+    expect(answer.headers.has('x-cronium-receipt')).toBe(false);
+    const receipt = await read(await fetched(answer));
+    expect(answer.body).toBe('one two three');
+    expect(receipt).toMatchObject({ status: 'succeeded', outputSha256: sha256('one two three') });
+    expect(receipt.inputSha256).toBe(sha256('GET /e/stream\n'));
+  });
+
+  test('a call that failed has one too, that is of no output', async () => {
+    const answer = await gateway.send('/e/fails', { headers: ASKED });
+    expect(answer.status).toBe(502);
+    expect(await read(await fetched(answer))).toMatchObject({
+      status: 'failed',
+      statusCode: 502,
+      error: 'function_error',
+      outputSha256: null,
+    });
+  });
+
+  test('Invoke of Lambda’s API gives one for the same header', async () => {
+    const path = '/2015-03-31/functions/echo/invocations';
+    const answer = await gateway.send(path, { method: 'POST', headers: ASKED, body: '{"body": "x"}' });
+    expect(await read(answer.headers.get('x-cronium-receipt')!)).toMatchObject({
+      inputSha256: sha256(`POST ${path}\n`, '{"body": "x"}'),
+      outputSha256: sha256(answer.body),
+    });
+  });
+
+  test('who does not ask gets none, and a wish that is none is refused', async () => {
+    const answer = await gateway.send('/e/echo');
+    expect(answer.headers.has('x-cronium-receipt')).toBe(false);
+    const id = answer.headers.get('x-cronium-invocation-id');
+    const refusal = await eventually('end', async () => {
+      const { problem } = await gateway.send(`/v1/invocations/${id}/receipt`);
+      return problem?.detail.includes('it has not ended') ? undefined : problem;
+    });
+    expect(refusal).toMatchObject({ status: 404, detail: expect.stringContaining('did not ask') });
+    const refused = await gateway.send('/e/echo', { headers: { 'x-cronium-receipt': 'please' } });
+    expect(refused.problem).toMatchObject({ status: 400, code: 'bad_request' });
+  });
+
+  test('who made the call may read it without a scope for reading, and nobody else but the owner', async () => {
+    await gateway.deploy('open', 'python', ECHO, { auth: 'public' });
+    const answer = await gateway.send('/e/open', { headers: ASKED }, 'bob');
+    const jws = await fetched(answer, 'bob');
+    expect(await fetched(answer, 'alice')).toBe(jws);
+    const path = `/v1/invocations/${answer.headers.get('x-cronium-invocation-id')}/receipt`;
+    expect((await gateway.send(path, {}, 'carol')).status).toBe(404);
+    expect((await fetch(`${gateway.url}${path}`)).status).toBe(401);
+  });
+
+  describe('verified', () => {
+    let dir: TempDir;
+    beforeAll(() => {
+      dir = new TempDir();
+    });
+    afterAll(() => dir[Symbol.dispose]());
+
+    const file = (name: string, content: string) => {
+      const path = join(dir.path, name);
+      writeFileSync(path, content);
+      return path;
+    };
+
+    test('by a stranger who has only the guide and the public key', async () => {
+      const answer = await gateway.send('/e/echo?q=1', { method: 'PUT', headers: ASKED, body: 'bytes' });
+      const script = file('verify.mjs', /```js\n([\s\S]*?)```/.exec(guide)![1]!);
+      const files = [
+        file('receipt', answer.headers.get('x-cronium-receipt')!),
+        file('jwks.json', JSON.stringify(keySet)),
+        file('code', ECHO),
+        'PUT /e/echo?q=1',
+        file('body', 'bytes'),
+        file('output', answer.body),
+      ];
+      const verified = (args: string[]) =>
+        execFileSync(process.execPath, [script, ...args], { encoding: 'utf8', stdio: 'pipe' }).trim();
+      expect(verified(files)).toBe(answer.headers.get('x-cronium-invocation-id'));
+      const other = file('other', 'other');
+      for (const place of [2, 4, 5]) expect(() => verified(files.with(place, other))).toThrow(/other \w+/);
+      const [head, , signature] = answer.headers.get('x-cronium-receipt')!.split('.');
+      const forged = Buffer.from('{"invocationId": "never"}').toString('base64url');
+      expect(() => verified(files.with(0, file('forged', `${head}.${forged}.${signature}`)))).toThrow(
+        /not signed/,
+      );
+    });
+
+    test('by the command, which tells a receipt from what else the key has signed', async () => {
+      const env = { DATA_DIR: gateway.dataDir };
+      const answer = await gateway.send('/e/echo', { headers: ASKED });
+      const receipt = file('receipt', answer.headers.get('x-cronium-receipt')!);
+      const verify = (...args: string[]) => cronium(['receipt', 'verify', ...args], env);
+      const byUrl = await verify(receipt, '--jwks', `${gateway.url}/.well-known/jwks.json`);
+      expect(byUrl).toMatchObject({ code: 0, stderr: '' });
+      expect(JSON.parse(byUrl.stdout)).toMatchObject({ status: 'succeeded', codeSha256: sha256(ECHO) });
+      const wrong = await verify(receipt, '--output', file('output', 'other'));
+      expect([wrong.code, wrong.stderr]).toEqual([1, expect.stringContaining('--output')]);
+      const checkpoint = await verify(join(gateway.dataDir, 'audit', 'changes.checkpoint'));
+      expect([checkpoint.code, checkpoint.stderr]).toEqual([
+        1,
+        expect.stringContaining('is a cronium-audit'),
+      ]);
+      const stranger = file('jwks.json', JSON.stringify((await createSigner(Buffer.alloc(32, 7))).keySet));
+      expect((await verify(receipt, '--jwks', stranger)).code).toBe(1);
+    });
+
+    test('by the commands of the guide', async () => {
+      const [, commands] = /```sh\n([\s\S]*?)```/.exec(guide)!;
+      const cli = `${process.execPath} ${CLI}`;
+      const script = commands!
+        .replaceAll('npx cronium', cli)
+        .replace(/\$\(npm run .*\)/, await gateway.token())
+        .replaceAll(':8787', `:${gateway.port}`);
+      symlinkSync(join(ROOT, 'examples'), join(dir.path, 'examples'));
+      const access = { CRONIUM_URL: gateway.url, CRONIUM_TOKEN: await gateway.token() };
+      const env = { ...cleanEnv(), ...access, DATA_DIR: gateway.dataDir };
+      const ended = await run(['bash', '-euo', 'pipefail', '-c', script], { env, cwd: dir.path });
+      expect(ended).toMatchObject({ code: 0, stdout: expect.stringContaining('"status": "succeeded"') });
+    });
+  });
+});
