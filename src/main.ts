@@ -30,6 +30,7 @@ import { openObservability } from './observe/observability.ts';
 import { receiptIssuer } from './receipts/issuer.ts';
 import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
 import { memoryWatch } from './sandbox/host-memory.ts';
+import { cacheAliases } from './store/alias-cache.ts';
 import { cacheEvents } from './store/event-cache.ts';
 import { WriteBehindRecorder } from './store/recorder.ts';
 import { openStore } from './store/store.ts';
@@ -93,7 +94,11 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     }),
   );
   const events = cacheEvents(store.events, { onLookup: (result) => metrics.eventLookedUp(result) });
-  store.onEventChanged((name) => events.forget(name));
+  const aliases = cacheAliases(store.aliases);
+  store.onEventChanged((name) => {
+    events.forget(name);
+    aliases.forget(name);
+  });
   const recorder = new WriteBehindRecorder(store.invocations, {
     onError: (error) => log.error({ err: error }, 'invocations could not be written; trying again'),
     onRefused: (error, invocationId) =>
@@ -163,6 +168,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   const app = createApp({
     config,
     events,
+    aliases,
     invocations: {
       find: async (id) => invoker.inFlight(id) ?? recorder.find(id),
       listByEvent: (...query) => recorder.listByEvent(...query),
@@ -173,6 +179,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     ready,
     newId: () => uuidv7(),
     now: () => new Date(),
+    random: Math.random,
     logger: { error: (message, fields) => log.error(fields, message) },
     onAnswered: (request) => {
       onAnswered(request);

@@ -20,6 +20,8 @@ const CHANGES: Readonly<Record<string, string>> = {
   'PATCH /v1/events/:name': 'event.change',
   'DELETE /v1/events/:name': 'event.delete',
   'POST /v1/events/:name/rollback': 'event.rollback',
+  'PUT /v1/events/:name/aliases/:alias': 'alias.put',
+  'DELETE /v1/events/:name/aliases/:alias': 'alias.delete',
 };
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const EVENT_IN_PATH = /^\/v1\/events\/([a-z0-9][a-z0-9_-]{0,62})(?:\/|$)/;

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import pkg from '../../package.json' with { type: 'json' };
 import { messageOf } from '../errors.ts';
+import { aliasCommand } from './alias.ts';
 import { auditCommand } from './audit.ts';
 import { deployCommand } from './deploy.ts';
 import { doctorCommand } from './doctor.ts';
@@ -17,6 +18,7 @@ const program = new Command('cronium')
   .addCommand(deployCommand())
   .addCommand(invokeCommand())
   .addCommand(logsCommand())
+  .addCommand(aliasCommand())
   .addCommand(tokenCommand())
   .addCommand(auditCommand())
   .addCommand(receiptCommand())

@@ -1,5 +1,8 @@
 import { type WebhookAuth, webhookSecretForms } from './webhook.ts';
 
+/** Unique in a gateway: it is the function's URL. */
+export const EVENT_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+
 /** The languages a function can be written in. */
 export const RUNTIMES = ['python', 'nodejs', 'bash'] as const;
 export type Runtime = (typeof RUNTIMES)[number];

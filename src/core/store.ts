@@ -1,3 +1,4 @@
+import type { AliasStore } from './alias.ts';
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
 import type { Exit } from './sandbox.ts';
 import type { VariableStore } from './variables.ts';
@@ -121,10 +122,11 @@ export interface InvocationRecorder extends InvocationReader {
 
 export interface Store extends AsyncDisposable {
   readonly events: EventStore;
+  readonly aliases: AliasStore;
   readonly invocations: InvocationStore;
   readonly variables: VariableStore;
   /**
-   * Calls back, for as long as the store is open, whenever an event may have been changed through another gateway: with its
+   * Calls back, for as long as the store is open, whenever an event or its aliases may have been changed through another gateway: with its
    * name, or with `undefined` when any may have been. The own changes may be told too.
    */
   onEventChanged(listener: (name: string | undefined) => void): void;

@@ -1,5 +1,6 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import { GatewayError } from '../errors.ts';
+import { registerAliases } from './aliases.ts';
 import type { App, AppDeps, AppEnv } from './context.ts';
 import { registerDocs } from './docs.ts';
 import { registerEvents } from './events.ts';
@@ -30,6 +31,7 @@ export function createApp(deps: AppDeps): App {
   registerFunctionUrl(app, deps);
   registerEvents(app, deps);
   registerVersions(app, deps);
+  registerAliases(app, deps);
   registerLambda(app, deps);
   registerInvocations(app, deps);
   registerReceipts(app, deps);

@@ -14,30 +14,12 @@ const OWN_WORDS: ReadonlySet<ErrorCode> = new Set([
   'invalid_response',
   'response_too_large',
 ]);
-const VERSION = /^[1-9]\d{0,8}$/;
 
 /** @throws GatewayError `not_found` */
 export async function findEvent(name: string, events: EventStore): Promise<Event> {
   const event = EVENT_NAME.test(name) ? await events.find(name) : undefined;
   if (event === undefined) throw new GatewayError('not_found', 'There is no such event');
   return event;
-}
-
-/**
- * The event as it is with one of its versions. Who may call it and whether it is enabled is the event's and not a version's.
- * @throws GatewayError `not_found`
- */
-export async function withVersion(
-  event: Event,
-  version: string | undefined,
-  events: EventStore,
-): Promise<Event> {
-  if (version === undefined || version === String(event.current.version)) return event;
-  const current = VERSION.test(version) ? await events.findVersion(event, Number(version)) : undefined;
-  if (current === undefined) {
-    throw new GatewayError('not_found', `The event ${event.name} has no version ${version}`);
-  }
-  return { ...event, current };
 }
 
 /** @throws GatewayError `event_disabled` */

@@ -4,6 +4,7 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Config } from '../config.ts';
+import type { AliasStore } from '../core/alias.ts';
 import type { Event } from '../core/event.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
@@ -70,6 +71,8 @@ export interface AppDeps {
   config: AppConfig;
   /** Asked on every call of a function: give it a cache. */
   events: EventStore;
+  /** The same holds for these. */
+  aliases: AliasStore;
   invocations: InvocationReader;
   invoker: Invoker;
   pools: () => PoolStatus[];
@@ -78,6 +81,8 @@ export interface AppDeps {
   /** A UUID of version 7. */
   newId: () => string;
   now: () => Date;
+  /** A number in [0, 1): which of two versions a call of an alias gets. */
+  random: () => number;
   logger: Logger;
   /** Hears of every request that was answered; must neither throw nor block. */
   onAnswered?: (request: AnsweredRequest) => void;

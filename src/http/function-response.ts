@@ -17,15 +17,20 @@ const DROPPED = new Set([
 ]);
 const BODILESS = new Set([204, 205, 304]);
 
+/** Tells callers which version ran, of those that an alias may stand for. */
+export const VERSION_HEADER = 'x-cronium-version';
+
 /** A function's answer as HTTP. A body that fails on its way cuts the connection, so that nobody takes it for whole. */
 export function toResponse(
   answer: InvokeResponse,
   method: string,
   outgoing: ServerResponse | undefined,
+  version: number,
 ): Response {
   const { body, statusCode } = answer;
   try {
     const headers = headersOf(answer);
+    headers.set(VERSION_HEADER, String(version));
     const isEmpty = BODILESS.has(statusCode);
     if (isEmpty || method === 'HEAD') {
       discard(body);

@@ -1,11 +1,12 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
+import { parseTarget, withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
 import { isGenuine } from './auth.ts';
 import { readBody } from './body.ts';
-import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords, withVersion } from './calls.ts';
+import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, bindingsOf, remoteAddressOf } from './context.ts';
 import { toResponse } from './function-response.ts';
 import { bearer, problems } from './openapi.ts';
@@ -34,7 +35,7 @@ export function registerFunctionUrl(app: App, deps: AppDeps): void {
         operationId: `${method}Function${where}`,
         summary: 'Call a function',
         description:
-          'Any method and any path below the function’s URL are the function’s. After the name, `@` and a number call that version.',
+          'Any method and any path below the function’s URL are the function’s. After the name, `@` and a number call that version, `:` and an alias what it points to.',
         security: [...bearer, {}],
         request: { params },
         responses: {
@@ -47,12 +48,12 @@ export function registerFunctionUrl(app: App, deps: AppDeps): void {
 }
 
 async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
-  const [name = '', version, ...rest] = (c.req.param('event') ?? '').split('@');
-  const served = await findEvent(rest.length === 0 ? name : '', deps.events);
+  const target = parseTarget(c.req.param('event') ?? '');
+  const served = await findEvent(target?.name ?? '', deps.events);
   c.set('event', served);
   const { principal, withholdAuthorization } = await identify(c, served, deps);
   if (principal !== undefined) c.set('principal', principal);
-  const event = await withVersion(served, version, deps.events);
+  const event = await withQualifier(served, target?.qualifier, deps);
   c.set('event', event);
   demandEnabled(event);
   const forceCold = asksForCold(c, principal);
@@ -87,7 +88,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
       },
       raw.signal,
     );
-    return toResponse(answer, raw.method, outgoing);
+    return toResponse(answer, raw.method, outgoing, event.current.version);
   } catch (error) {
     throw forCaller(error, id, principal?.userId === event.ownerId);
   }

@@ -1,11 +1,13 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
+import { withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
 import { decode, parseJson, readBody } from './body.ts';
-import { asksForCold, demandEnabled, findEvent, withVersion } from './calls.ts';
+import { asksForCold, demandEnabled, findEvent } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, remoteAddressOf } from './context.ts';
+import { VERSION_HEADER } from './function-response.ts';
 import { type Ended, failureBody, lambdaError, logTail } from './lambda-answer.ts';
 import { parseFunctionName } from './lambda-name.ts';
 import { bearer } from './openapi.ts';
@@ -36,9 +38,9 @@ export function registerLambda(app: App, deps: AppDeps): void {
 }
 
 async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Promise<Response> {
-  const { name, version } = parseFunctionName(c.req.param('name') ?? '', c.req.query('Qualifier'));
+  const { name, qualifier } = parseFunctionName(c.req.param('name') ?? '', c.req.query('Qualifier'));
   const { event: served, principal } = await identify(c, name, deps);
-  const event = await withVersion(served, version, deps.events);
+  const event = await withQualifier(served, qualifier, deps);
   c.set('event', event);
   demandEnabled(event);
   const type = c.req.header('x-amz-invocation-type') ?? 'RequestResponse';
@@ -135,6 +137,7 @@ function commonHeaders(requestId: string, event: Event): Headers {
     'x-amzn-requestid': requestId,
     'x-cronium-invocation-id': requestId,
     'x-amz-executed-version': String(event.current.version),
+    [VERSION_HEADER]: String(event.current.version),
   });
 }
 
@@ -173,7 +176,9 @@ function document(app: App): void {
     security: [{ sessionToken: [] }, ...bearer, {}],
     request: {
       params: z.object({ name: z.string().openapi({ example: 'hello' }) }),
-      query: z.object({ Qualifier: z.string().optional().openapi({ description: 'A version, or $LATEST' }) }),
+      query: z.object({
+        Qualifier: z.string().optional().openapi({ description: 'A version, an alias, or $LATEST' }),
+      }),
       headers: z.object({
         'x-amz-invocation-type': z.enum(['RequestResponse', 'DryRun']).optional(),
         'x-amz-log-type': z.enum(['None', 'Tail']).optional(),
@@ -188,7 +193,7 @@ function document(app: App): void {
       204: { description: 'A dry run: the call would be allowed' },
       400: refused('The body is not JSON, or a parameter is not valid'),
       403: refused('No token, a bad one, or one that does not allow it'),
-      404: refused('There is no such function or version'),
+      404: refused('There is no such function, version or alias'),
       413: refused('The body is too large'),
       429: refused('The caller’s slots are used up; see `Retry-After`'),
       500: refused('The gateway failed'),

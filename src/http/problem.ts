@@ -2,8 +2,10 @@ import { STATUS_CODES } from 'node:http';
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { HTTPException } from 'hono/http-exception';
+import type { Event } from '../core/event.ts';
 import { type Fault, GatewayError } from '../errors.ts';
 import type { AppEnv, Logger } from './context.ts';
+import { VERSION_HEADER } from './function-response.ts';
 import { serverTiming } from './server-timing.ts';
 
 /** RFC 9457, with a `code` that callers match on. */
@@ -62,7 +64,7 @@ const quotable = (text: string) => text.replaceAll(/[^\x20-\x21\x23-\x5b\x5d-\x7
 
 /** What is thrown in a handler, as a response; anything that is not meant for the caller is logged and kept back. */
 export function answerError(error: unknown, c: Context<AppEnv>, logger: Logger): Response {
-  if (error instanceof GatewayError) return problem(error);
+  if (error instanceof GatewayError) return problem(error, versionHeader(error, c));
   if (error instanceof HTTPException && error.status < 500) {
     const code = error.status === 415 ? 'unsupported_media_type' : 'bad_request';
     return problem(new GatewayError(code, error.message));
@@ -71,6 +73,13 @@ export function answerError(error: unknown, c: Context<AppEnv>, logger: Logger):
   return problem(
     new GatewayError('internal_error', 'Something went wrong in the gateway; its log has the reason'),
   );
+}
+
+/** Of an invocation that failed callers learn which version it was, as of one that did not. */
+function versionHeader({ invocationId }: GatewayError, c: Context<AppEnv>): Record<string, string> {
+  const event: Event | undefined = c.get('event');
+  if (invocationId === undefined || event === undefined) return {};
+  return { [VERSION_HEADER]: String(event.current.version) };
 }
 
 /** Turns zod's issues into faults; members that nobody knows are named one by one. */

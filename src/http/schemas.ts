@@ -1,9 +1,10 @@
 import { z } from '@hono/zod-openapi';
-import { RUNTIMES } from '../core/event.ts';
+import { EVENT_NAME, RUNTIMES } from '../core/event.ts';
 import { INVOCATION_STATUSES } from '../core/store.ts';
 import { authPatchSchema, authSchema, authViewSchema } from './webhook-schemas.ts';
 
-export const EVENT_NAME = /^[a-z0-9][a-z0-9_-]{0,62}$/;
+export { EVENT_NAME };
+
 const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** Set by the gateway itself: a function that sets them would deceive its runtime. */
 const RESERVED_NAME = /^(CRONIUM_.*|AWS_LAMBDA_.*|_HANDLER|_TRACEPARENT)$/;

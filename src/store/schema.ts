@@ -36,6 +36,16 @@ export interface EventVersionTable {
   created_at: Milliseconds;
 }
 
+export interface EventAliasTable {
+  event_id: string;
+  name: string;
+  version: number;
+  split_version: number | null;
+  split_weight: number | null;
+  created_at: Milliseconds;
+  updated_at: Milliseconds;
+}
+
 export interface InvocationTable {
   id: string;
   event_id: string;
@@ -84,6 +94,7 @@ export interface MetaTable {
 export interface Schema {
   events: EventTable;
   event_versions: EventVersionTable;
+  event_aliases: EventAliasTable;
   invocations: InvocationTable;
   variables: VariableTable;
   variable_usage: VariableUsageTable;

@@ -1,5 +1,6 @@
 import { Kysely, sql } from 'kysely';
 import type { Store } from '../core/store.ts';
+import { createAliasStore } from './aliases.ts';
 import { createEventStore } from './events.ts';
 import { createInvocationStore } from './invocations.ts';
 import { ChangeListener } from './listener.ts';
@@ -63,6 +64,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
   let closed: Promise<void> | undefined;
   return {
     events: createEventStore(db, box, now),
+    aliases: createAliasStore(db, now),
     invocations: createInvocationStore(db),
     variables: createVariableStore(db, box, now),
     onEventChanged(listener: (name: string | undefined) => void) {

@@ -2,6 +2,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventAuth, EventDraft } from '../../src/core/event.ts';
 import type { Store } from '../../src/core/store.ts';
+import { aliasesContract } from './aliases.ts';
 import { draft, invocation } from './samples.ts';
 import { variablesContract } from './variables.ts';
 import { versionsContract } from './versions.ts';
@@ -141,6 +142,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     });
 
     describe('versions of events', () => versionsContract(() => store));
+    describe('aliases of events', () => aliasesContract(() => store));
 
     describe('variables', () => variablesContract(() => store));
 

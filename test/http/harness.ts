@@ -55,6 +55,7 @@ export class Harness implements AsyncDisposable {
         DEFAULT_CPUS: 0.5,
       },
       events: store.events,
+      aliases: store.aliases,
       invocations: store.invocations,
       invoker: {
         invoke: async (request, signal) => {
@@ -67,6 +68,7 @@ export class Harness implements AsyncDisposable {
       ready: async () => ({ ok: true, reasons: [] }),
       newId: () => uuidv7(),
       now: () => NOW,
+      random: () => 0,
       logger: { error: (message, fields) => this.logged.push({ message, fields }) },
       ...deps,
     });

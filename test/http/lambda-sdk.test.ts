@@ -46,6 +46,7 @@ async function client(sub = 'alice', scope?: string, ttlSeconds?: number): Promi
   return clientOf({ credentials: { accessKeyId: 'cronium', secretAccessKey: 'unused', sessionToken } });
 }
 
+const ARN = 'arn:aws:lambda:eu-central-1:123456789012:function:hello:live';
 const anonymous = { credentials: { accessKeyId: 'cronium', secretAccessKey: 'unused' } };
 
 async function invoke(input: Partial<InvokeCommandInput> = {}, by?: LambdaClient) {
@@ -66,6 +67,15 @@ describe('the AWS SDK calls a function', () => {
       caller: { userId: 'alice' },
     });
     expect(output.$metadata.requestId).toBe(call?.id);
+  });
+
+  test('by an alias, as a qualifier or after its name', async () => {
+    await gateway.send('PATCH', '/v1/events/hello', { code: 'two' });
+    await gateway.send('PUT', '/v1/events/hello/aliases/live', { version: 1 });
+    for (const how of [{ Qualifier: 'live' }, { FunctionName: 'hello:live' }, { FunctionName: ARN }]) {
+      expect((await invoke(how)).ExecutedVersion).toBe('1');
+    }
+    expect((await invoke()).ExecutedVersion).toBe('2');
   });
 
   test.each([
@@ -264,7 +274,7 @@ describe('what the gateway refuses', () => {
   test.each<[string, Partial<InvokeCommandInput>, string, number]>([
     ['a function that is not there', { FunctionName: 'nobody' }, 'ResourceNotFoundException', 404],
     ['a version that is not there', { Qualifier: '9' }, 'ResourceNotFoundException', 404],
-    ['an alias', { Qualifier: 'prod' }, 'ResourceNotFoundException', 404],
+    ['an alias that is not there', { Qualifier: 'prod' }, 'ResourceNotFoundException', 404],
     ['a payload that is no JSON', { Payload: '{"a":' }, 'InvalidRequestContentException', 400],
     ['a payload that is no text', { Payload: new Uint8Array([0xff]) }, 'InvalidRequestContentException', 400],
     [

@@ -47,9 +47,19 @@ await onEngine('bubblewrap', () => {
         expect((await put()).status).toBe(200);
         await expect.poll(call, { timeout: 1_000 }).toBe('200 two');
 
+        const live = async () => (await b!.fetch('/e/hello:live')).headers.get('x-cronium-version');
+        const point = (version: number) =>
+          a!.fetch('/v1/events/hello/aliases/live', { method: 'PUT', body: JSON.stringify({ version }) });
+        expect(await live()).toBeNull();
+        expect((await point(1)).status).toBe(201);
+        await expect.poll(live, { timeout: 1_000 }).toBe('1');
+        expect((await point(2)).status).toBe(200);
+        await expect.poll(live, { timeout: 1_000 }).toBe('2');
+
         await server.stop();
         // What was called before needs no database; what would need one is told when to come again.
         expect(await call()).toBe('200 two');
+        expect(await live()).toBe('2');
         const refused = await put();
         expect(refused.status).toBe(503);
         expect(refused.headers.get('retry-after')).toBe('1');
