@@ -6,6 +6,7 @@ export default defineConfig({
   test: {
     include: ['test/**/*.test.ts'],
     globalSetup: ['test/global-setup.ts'],
+    setupFiles: ['test/setup.ts'],
     // Suites on real engines share two cores: side by side they would time each other out.
     fileParallelism: false,
     testTimeout: 30_000,

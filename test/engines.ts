@@ -124,7 +124,7 @@ async function openBubblewrap(useCgroups: boolean | undefined, instanceId = newI
     backend: new AgentBackend(launcher),
     instanceId,
     traces: async () => tracesOfBubblewrap(instanceId),
-    killFromOutside: async () => killBubblewrap(instanceId),
+    killFromOutside: () => killBubblewrap(instanceId),
   };
   return { engine, launcher };
 }

@@ -2,6 +2,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { isAlive, signalProcess } from '../src/sandbox/process-tree.ts';
 import type { Traces } from './engines.ts';
 
 const CGROUP_ROOTS = ['/sys/fs/cgroup', '/sys/fs/cgroup/memory', '/sys/fs/cgroup/pids', '/sys/fs/cgroup/cpu'];
@@ -24,11 +25,11 @@ export function tracesOfBubblewrap(instanceId: string): Traces {
   };
 }
 
-/** Kills the supervisors of all sandboxes of a gateway; their insides must follow them. */
-export function killBubblewrap(instanceId: string): void {
-  for (const pid of pids()) {
-    if (commandOf(pid).includes(`cronium-${instanceId}-`)) process.kill(pid, 'SIGKILL');
-  }
+/** Kills the supervisors of all sandboxes of a gateway, and resolves when they and their insides, which must follow, are dead. */
+export async function killBubblewrap(instanceId: string): Promise<void> {
+  const killed = pids().filter((pid) => commandOf(pid).includes(`cronium-${instanceId}-`));
+  for (const pid of killed) signalProcess(pid, 'SIGKILL');
+  await eventuallyNone(() => killed.filter(isAlive).map(String));
 }
 
 /** Processes of the host whose arguments or environment have the text in them. */

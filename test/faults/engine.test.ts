@@ -195,11 +195,11 @@ await onEngine('bubblewrap', () => {
       await eventually('calls', async () =>
         (await gateway.pools()).some(({ taken }) => taken === 2) ? true : undefined,
       );
-      killBubblewrap(instanceIdOf(gateway.dataDir));
+      await killBubblewrap(instanceIdOf(gateway.dataDir));
       for (const call of interrupted) expect((await call).problem).toMatchObject({ status: 502 });
       expect((await gateway.send('/e/hello')).status).toBe(200);
       await expectWarmAgain(gateway);
     }
     expect(await gateway.stop()).toEqual({ code: 0, left: [] });
-  });
+  }, 120_000);
 });
