@@ -9,13 +9,17 @@ import type { Config } from './config.ts';
 import { decodeKey } from './config.ts';
 import { Admission } from './core/admission.ts';
 import { systemClock } from './core/clock.ts';
+import type { Trigger } from './core/enqueue.ts';
 import { RUNTIMES } from './core/event.ts';
 import type { ExecutionOptions } from './core/execution-deps.ts';
+import { userKeyOf } from './core/invoke.ts';
 import { SandboxInvoker } from './core/invoker.ts';
 import { observers } from './core/observer.ts';
 import { Pools } from './core/pools.ts';
+import { GroupCommit } from './core/queue/group-commit.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import type { EventStore } from './core/store.ts';
+import { tierOf } from './core/tiers.ts';
 import { openDataDir } from './data-dir.ts';
 import { messageOf } from './errors.ts';
 import { createApp } from './http/app.ts';
@@ -66,6 +70,8 @@ export interface GatewayOptions {
 /** How long a start that was given up may take to come to its end and to tidy up after itself, ms. */
 const GIVE_UP_MS = 3_000;
 const READY_POLL_MS = 10;
+/** What somebody asks for is counted against their rate; what follows from something else was promised already. */
+const COUNTED: ReadonlySet<Trigger> = new Set(['async', 'webhook', 'replay']);
 
 /**
  * Builds every part, in the order in which they need each other, and serves. What it returns takes them apart in reverse.
@@ -157,6 +163,15 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     }),
     options,
   });
+  const enqueuer = new GroupCommit({
+    queue: store.queue,
+    admit: (request) =>
+      COUNTED.has(request.trigger)
+        ? admission.count(userKeyOf(request), tierOf(config.TIERS, request.caller.tier))
+        : Promise.resolve(),
+    onEnqueued: () => {},
+  });
+  parts.defer(() => enqueuer.idle());
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
 
   const ready = async () => {
@@ -174,6 +189,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       listByEvent: (...query) => recorder.listByEvent(...query),
     },
     invoker: audit === undefined ? invoker : auditedInvoker(invoker, audit),
+    enqueuer,
     pools: () => pools.status(),
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,

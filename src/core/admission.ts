@@ -1,6 +1,6 @@
 import { GatewayError } from '../errors.ts';
 import { Rates } from './rates.ts';
-import { type Waiter, Waiters } from './waiters.ts';
+import { Waiters } from './waiters.ts';
 
 export interface AdmissionLimits {
   /** Invocations that run at once, over all users. */
@@ -21,11 +21,19 @@ const UNBOUNDED: Allowance = { concurrency: null, ratePerMinute: null };
 /** Ends an admission. Calling it again does nothing. */
 export type Release = () => void;
 
+/** One of several slots is left to those who wait for their answers. */
+const mayRunBehind = ({ running, behind, concurrency }: User) =>
+  running < concurrency && behind < Math.max(1, concurrency - 1);
+
 interface User {
   running: number;
   /** By the token of their newest call. */
   concurrency: number;
   readonly line: Waiters<Release>;
+  /** Those whom nobody waits for. */
+  readonly lineBehind: Waiters<Release>;
+  /** Of those that run, how many nobody waits for. */
+  behind: number;
 }
 
 /**
@@ -51,7 +59,7 @@ export class Admission {
 
   get queued(): number {
     let queued = 0;
-    for (const { line } of this.#users.values()) queued += line.size;
+    for (const { line, lineBehind } of this.#users.values()) queued += line.size + lineBehind.size;
     return queued;
   }
 
@@ -63,7 +71,7 @@ export class Admission {
   async enter(userKey: string, signal: AbortSignal, allowance: Allowance = UNBOUNDED): Promise<Release> {
     signal.throwIfAborted();
     if (allowance.ratePerMinute !== null) {
-      await this.#rates.count(userKey, allowance.ratePerMinute);
+      await this.count(userKey, allowance);
       signal.throwIfAborted();
     }
     const user = this.#user(userKey);
@@ -80,6 +88,34 @@ export class Admission {
       this.#forgetIfIdle(userKey, user);
       throw error;
     }
+  }
+
+  /**
+   * As `enter`, for an invocation that nobody waits for. It waits behind everybody else's, leaves its user a slot if they have
+   * more than one, and was counted when it was accepted. How many there are at once is for the caller to bound.
+   */
+  async enterBehind(
+    userKey: string,
+    signal: AbortSignal,
+    allowance: Allowance = UNBOUNDED,
+  ): Promise<Release> {
+    signal.throwIfAborted();
+    const user = this.#user(userKey);
+    user.concurrency = allowance.concurrency ?? Number.POSITIVE_INFINITY;
+    // While there is room, only those wait whose own slots are used up.
+    const turnIsFree = this.#running < this.#limits.maxRunning && user.lineBehind.size === 0;
+    if (turnIsFree && mayRunBehind(user)) return this.#begin(userKey, user, true);
+    try {
+      return await user.lineBehind.join(signal).served;
+    } catch (error) {
+      this.#forgetIfIdle(userKey, user);
+      throw error;
+    }
+  }
+
+  /** Counts an invocation against its user's rate. Rejects with `too_many_requests` when that is used up. */
+  async count(userKey: string, { ratePerMinute }: Pick<Allowance, 'ratePerMinute'>): Promise<void> {
+    if (ratePerMinute !== null) await this.#rates.count(userKey, ratePerMinute);
   }
 
   /** Why somebody of this user has waited too long: their own calls are in the way, or everybody's. */
@@ -122,15 +158,17 @@ export class Admission {
     return new GatewayError('too_many_requests', message, { retryAfterSeconds });
   }
 
-  #begin(userKey: string, user: User): Release {
+  #begin(userKey: string, user: User, behind = false): Release {
     const startedAt = performance.now();
     let released = false;
     user.running += 1;
+    if (behind) user.behind += 1;
     this.#running += 1;
     return () => {
       if (released) return;
       released = true;
       user.running -= 1;
+      if (behind) user.behind -= 1;
       this.#running -= 1;
       this.#meanMs += (performance.now() - startedAt - this.#meanMs) / 16;
       this.#forgetIfIdle(userKey, user);
@@ -140,21 +178,21 @@ export class Admission {
 
   #serveNext(): void {
     while (this.#running < this.#limits.maxRunning) {
-      const next = this.#nextInTurn();
+      const next = this.#nextInTurn(false) ?? this.#nextInTurn(true);
       if (next === undefined) return;
-      next.waiter.serve(this.#begin(next.key, next.user));
+      next.waiter.serve(this.#begin(next.key, next.user, next.behind));
     }
   }
 
-  #nextInTurn(): { key: string; user: User; waiter: Waiter<Release> } | undefined {
+  #nextInTurn(behind: boolean) {
     for (const [key, user] of this.#users) {
-      if (user.running >= user.concurrency) continue;
-      const waiter = user.line.shift();
+      if (user.running >= user.concurrency || (behind && !mayRunBehind(user))) continue;
+      const waiter = (behind ? user.lineBehind : user.line).shift();
       if (waiter === undefined) continue;
       // To the end of the turn: a map keeps the order of insertion.
       this.#users.delete(key);
       this.#users.set(key, user);
-      return { key, user, waiter };
+      return { key, user, waiter, behind };
     }
     return undefined;
   }
@@ -162,7 +200,13 @@ export class Admission {
   #user(key: string): User {
     let user = this.#users.get(key);
     if (user === undefined) {
-      user = { running: 0, concurrency: Number.POSITIVE_INFINITY, line: new Waiters() };
+      user = {
+        running: 0,
+        concurrency: Number.POSITIVE_INFINITY,
+        line: new Waiters(),
+        lineBehind: new Waiters(),
+        behind: 0,
+      };
       this.#users.set(key, user);
     }
     return user;
@@ -170,7 +214,8 @@ export class Admission {
 
   #forgetIfIdle(key: string, user: User): void {
     // The key may be another's by now: a caller who left hears of it later than everybody else.
-    if (user.running > 0 || user.line.size > 0 || this.#users.get(key) !== user) return;
+    if (user.running > 0 || user.line.size + user.lineBehind.size > 0 || this.#users.get(key) !== user)
+      return;
     this.#users.delete(key);
   }
 }

@@ -3,7 +3,7 @@ import { callOf } from './call.ts';
 import { secretsOf } from './event.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
 import { HeldHead } from './held-head.ts';
-import type { InvokeRequest, InvokeResponse } from './invoke.ts';
+import { type InvokeRequest, type InvokeResponse, userKeyOf } from './invoke.ts';
 import { LogBuffer, redact } from './logs.ts';
 import type { Taken } from './pool.ts';
 import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
@@ -119,8 +119,12 @@ export class Execution {
     const cancel = clock.after(options.queueTimeoutMs, () => this.#abort.abort(this.#noCapacity()));
     let release: (() => void) | undefined;
     try {
-      const { caller, forceCold } = this.#request;
-      release = await admission.enter(this.#userKey, signal, tierOf(options.tiers, caller.tier));
+      const { caller, forceCold, durable } = this.#request;
+      const tier = tierOf(options.tiers, caller.tier);
+      release =
+        durable === undefined
+          ? await admission.enter(this.#userKey, signal, tier)
+          : await admission.enterBehind(this.#userKey, signal, tier);
       this.#endPhase('admit');
       this.#taken = await pools.take(this.#spec, signal, forceCold);
       this.#endPhase('acquire');
@@ -133,10 +137,8 @@ export class Execution {
     }
   }
 
-  /** Anonymous calls of public events take turns as one user for each owner. */
   get #userKey(): string {
-    const { caller, event } = this.#request;
-    return caller.userId ?? `public:${event.ownerId}`;
+    return userKeyOf(this.#request);
   }
 
   #noCapacity(): GatewayError {
@@ -316,7 +318,7 @@ export class Execution {
   }
 
   #record(status: InvocationStatus, exit: Invocation['exit'], error: Invocation['error']): Invocation {
-    const { id, event, caller } = this.#request;
+    const { id, event, caller, trigger = 'http', replayOf = null, durable } = this.#request;
     return {
       id,
       eventId: event.id,
@@ -334,6 +336,10 @@ export class Execution {
       ...this.#logged(),
       createdAt: this.#createdAt,
       endedAt: null,
+      trigger,
+      attempt: durable?.attempt ?? 1,
+      failures: durable?.failures ?? 0,
+      replayOf,
     };
   }
 

@@ -1,8 +1,9 @@
+import type { Trigger } from './enqueue.ts';
 import type { Event } from './event.ts';
 import type { RawFailure } from './raw-answer.ts';
 import type { ReceiptRequest } from './receipt.ts';
 import type { ResponseHead } from './sandbox.ts';
-import type { Phases, StartKind } from './store.ts';
+import type { Invocation, Phases, StartKind } from './store.ts';
 
 /** Somebody who calls: who they are and what they pay for. */
 export interface Caller {
@@ -31,6 +32,26 @@ export interface InvokeRequest {
   mode?: 'http' | 'raw';
   /** Given when the caller wants it vouched for. */
   receipt?: ReceiptRequest;
+  /** Where it comes from; `http` when not given. */
+  trigger?: Trigger;
+  /** The invocation that this one runs again. */
+  replayOf?: string;
+  /** Set for an invocation from the queue. */
+  durable?: Durable;
+}
+
+/**
+ * An attempt whose record is kept by whoever asks for it. It waits behind calls that somebody waits for, and is not counted against
+ * a rate: that was done when it was accepted.
+ */
+export interface Durable {
+  /** How often it was begun, this time included. */
+  attempt: number;
+  failures: number;
+  /** From now on the record will come, whatever `invoke` says. */
+  began(): void;
+  /** In place of the gateway's recorder. */
+  ended(invocation: Invocation): void;
 }
 
 /** A function's answer, begun: the head is final, the body may still be on its way. */
@@ -58,4 +79,9 @@ export interface RawEnd {
 /** Carries one invocation from admission to record. Rejects with a GatewayError that has the invocation's id. */
 export interface Invoker {
   invoke(request: InvokeRequest, signal: AbortSignal): Promise<InvokeResponse>;
+}
+
+/** Who share a turn: anonymous calls of public events are one user for each owner. */
+export function userKeyOf({ caller, event }: Pick<InvokeRequest, 'caller' | 'event'>): string {
+  return caller.userId ?? `public:${event.ownerId}`;
 }

@@ -24,6 +24,7 @@ export class SandboxInvoker implements Invoker {
     }
     const execution = this.#observed(request);
     this.#running.set(request.id, execution);
+    request.durable?.began();
     execution.finished.then(() => this.#running.delete(request.id));
     return execution.start(signal);
   }
@@ -39,7 +40,8 @@ export class SandboxInvoker implements Invoker {
       {
         ...this.#deps,
         record: (invocation) => {
-          record(invocation);
+          if (request.durable === undefined) record(invocation);
+          else request.durable.ended(invocation);
           observer?.invocationEnded(invocation, runtime, request);
           trace?.end(invocation);
         },

@@ -1,5 +1,7 @@
 import type { AliasStore } from './alias.ts';
+import type { Trigger } from './enqueue.ts';
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
+import type { QueueChange, QueueStore } from './queue/queue.ts';
 import type { Exit } from './sandbox.ts';
 import type { VariableStore } from './variables.ts';
 
@@ -50,6 +52,13 @@ export interface Invocation {
   endedAt: Date | null;
   /** A compact JWS that vouches for it, where one was asked for and it has ended. */
   receipt?: string;
+  trigger: Trigger;
+  /** How often it was begun; 0 while a durable one waits for the first time. */
+  attempt: number;
+  /** Attempts since it was accepted or redriven that the function itself failed. */
+  failures: number;
+  /** The invocation that this one runs again. */
+  replayOf: string | null;
 }
 
 export interface Page<T> {
@@ -124,12 +133,15 @@ export interface Store extends AsyncDisposable {
   readonly events: EventStore;
   readonly aliases: AliasStore;
   readonly invocations: InvocationStore;
+  readonly queue: QueueStore;
   readonly variables: VariableStore;
   /**
    * Calls back, for as long as the store is open, whenever an event or its aliases may have been changed through another gateway: with its
    * name, or with `undefined` when any may have been. The own changes may be told too.
    */
   onEventChanged(listener: (name: string | undefined) => void): void;
+  /** Calls back, for as long as the store is open, whenever the queue was changed through another gateway, or this one. */
+  onQueueChanged(listener: (change: QueueChange) => void): void;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
 }

@@ -5,6 +5,7 @@ import type { Context } from 'hono';
 import { createMiddleware } from 'hono/factory';
 import type { Config } from '../config.ts';
 import type { AliasStore } from '../core/alias.ts';
+import type { Enqueuer } from '../core/enqueue.ts';
 import type { Event } from '../core/event.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
@@ -75,6 +76,8 @@ export interface AppDeps {
   aliases: AliasStore;
   invocations: InvocationReader;
   invoker: Invoker;
+  /** Takes invocations that nobody waits for. */
+  enqueuer: Enqueuer;
   pools: () => PoolStatus[];
   auth: Authenticator;
   ready: () => Promise<Readiness>;

@@ -4,6 +4,7 @@ import type { Event } from '../core/event.ts';
 import { parseTarget, withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
+import { acceptAsync, asksForAsync, callbackOf } from './async.ts';
 import { isGenuine } from './auth.ts';
 import { readBody } from './body.ts';
 import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords } from './calls.ts';
@@ -40,6 +41,7 @@ export function registerFunctionUrl(app: App, deps: AppDeps): void {
         request: { params },
         responses: {
           200: { description: 'Whatever the function answers, with whatever status' },
+          202: { description: 'Stored, after `Prefer: respond-async`; `Location` will have the result' },
           ...problems(401, 403, 404, 413, 429, 502, 503, 504),
         },
       });
@@ -63,29 +65,32 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
   const id = deps.newId();
   const address = remoteAddressOf(c);
   const parent = parseTraceparent(raw.headers.get('traceparent'));
+  const request = {
+    id,
+    event,
+    caller: { userId: principal?.userId ?? null, tier: principal?.tier ?? null, sourceIp: address },
+    payload: buildPayload({
+      requestId: id,
+      event,
+      principal,
+      method: raw.method,
+      url: raw.url,
+      headers: raw.headers,
+      withholdAuthorization,
+      body,
+      protocol: `HTTP/${incoming?.httpVersion ?? '1.1'}`,
+      sourceIp: address ?? '',
+      now: deps.now(),
+    }),
+    ...(parent && { traceparent: formatTraceparent(parent) }),
+  };
+  if (asksForAsync(c)) {
+    const callback = callbackOf(c, request.caller.userId);
+    return acceptAsync(c, deps, { ...request, trigger: 'async', ...callback });
+  }
   try {
     const answer = await deps.invoker.invoke(
-      {
-        id,
-        event,
-        caller: { userId: principal?.userId ?? null, tier: principal?.tier ?? null, sourceIp: address },
-        payload: buildPayload({
-          requestId: id,
-          event,
-          principal,
-          method: raw.method,
-          url: raw.url,
-          headers: raw.headers,
-          withholdAuthorization,
-          body,
-          protocol: `HTTP/${incoming?.httpVersion ?? '1.1'}`,
-          sourceIp: address ?? '',
-          now: deps.now(),
-        }),
-        ...(parent && { traceparent: formatTraceparent(parent) }),
-        forceCold,
-        ...receiptWanted(c, body),
-      },
+      { ...request, forceCold, ...receiptWanted(c, body) },
       raw.signal,
     );
     return toResponse(answer, raw.method, outgoing, event.current.version);

@@ -4,6 +4,7 @@ import type { Event } from '../core/event.ts';
 import { withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
+import { callbackOf } from './async.ts';
 import { decode, parseJson, readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, remoteAddressOf } from './context.ts';
@@ -44,7 +45,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
   c.set('event', event);
   demandEnabled(event);
   const type = c.req.header('x-amz-invocation-type') ?? 'RequestResponse';
-  if (type !== 'RequestResponse' && type !== 'DryRun') throw unservedType(type);
+  if (type !== 'RequestResponse' && type !== 'DryRun' && type !== 'Event') throw unservedType(type);
   const forceCold = asksForCold(c, principal);
   const wantsLog = c.req.header('x-amz-log-type') === 'Tail';
   if (type === 'DryRun') return new Response(null, { status: 204, headers: commonHeaders(requestId, event) });
@@ -52,21 +53,20 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
   const sent = await readBody(c.req.raw, deps.config.MAX_BODY_BYTES);
   const text = decode(sent);
   const parent = parseTraceparent(c.req.header('traceparent'));
+  const userId = principal?.userId ?? null;
+  const request = {
+    id: requestId,
+    event,
+    caller: { userId, tier: principal?.tier ?? null, sourceIp: remoteAddressOf(c) },
+    payload: text.trim() === '' ? {} : parseJson(text),
+    ...(parent && { traceparent: formatTraceparent(parent) }),
+  };
+  if (type === 'Event') {
+    await deps.enqueuer.enqueue({ ...request, trigger: 'async', ...callbackOf(c, userId) });
+    return new Response(null, { status: 202, headers: commonHeaders(requestId, event) });
+  }
   const answer = await deps.invoker.invoke(
-    {
-      id: requestId,
-      event,
-      caller: {
-        userId: principal?.userId ?? null,
-        tier: principal?.tier ?? null,
-        sourceIp: remoteAddressOf(c),
-      },
-      payload: text.trim() === '' ? {} : parseJson(text),
-      ...(parent && { traceparent: formatTraceparent(parent) }),
-      forceCold,
-      mode: 'raw',
-      ...receiptWanted(c, sent),
-    },
+    { ...request, forceCold, mode: 'raw', ...receiptWanted(c, sent) },
     c.req.raw.signal,
   );
   const { raw, body, phases } = answer;
@@ -144,9 +144,7 @@ function commonHeaders(requestId: string, event: Event): Headers {
 function unservedType(type: string): GatewayError {
   return new GatewayError(
     'bad_request',
-    type === 'Event'
-      ? 'This gateway does not serve the invocation type Event yet; use RequestResponse'
-      : `${JSON.stringify(type)} is no invocation type; use RequestResponse or DryRun`,
+    `${JSON.stringify(type)} is no invocation type; use RequestResponse, Event or DryRun`,
   );
 }
 
@@ -180,7 +178,7 @@ function document(app: App): void {
         Qualifier: z.string().optional().openapi({ description: 'A version, an alias, or $LATEST' }),
       }),
       headers: z.object({
-        'x-amz-invocation-type': z.enum(['RequestResponse', 'DryRun']).optional(),
+        'x-amz-invocation-type': z.enum(['RequestResponse', 'Event', 'DryRun']).optional(),
         'x-amz-log-type': z.enum(['None', 'Tail']).optional(),
       }),
       body: { content: { 'application/json': { schema: z.unknown(), example: { who: 'world' } } } },
@@ -190,6 +188,7 @@ function document(app: App): void {
         description: 'What the function returned, as JSON. With `X-Amz-Function-Error` it failed',
         content: { 'application/json': { schema: z.unknown() } },
       },
+      202: { description: 'Stored; it runs without the caller' },
       204: { description: 'A dry run: the call would be allowed' },
       400: refused('The body is not JSON, or a parameter is not valid'),
       403: refused('No token, a bad one, or one that does not allow it'),

@@ -7,12 +7,23 @@ export interface StoreDialect extends DialectSql {
   readonly kysely: Dialect;
   /** Runs it while no other process does so on this database; it is given connections without limits of time. */
   exclusively<T>(db: Database, run: (db: Database) => Promise<T>): Promise<T>;
+  /** Resolves when what was committed before is on the disk; rejects when that cannot be said. */
+  durably(): Promise<void>;
 }
 
 /** The parts that are SQL alone. */
 export interface DialectSql {
   /** Text that sorts by code point, whatever the database's locale. */
   readonly text: ColumnDataType | RawBuilder<unknown>;
+  /** Whether several gateways may work on it at once. */
+  readonly shared: boolean;
+  /**
+   * The queue's clock, ms since the epoch: one that all who share the database have in common, and that does not jump while they
+   * run.
+   */
+  now(): RawBuilder<number>;
+  /** Tells every gateway, when the transaction commits, where there can be others. */
+  tellOfQueue(db: Database, message: string): Promise<void>;
   /** Makes the database refuse every update of the table. */
   makeImmutable(db: Kysely<unknown>, table: string, message: string): Promise<void>;
   /** Makes the database tell every gateway the `name` of each row of the table that changes, where there can be others. */
@@ -21,19 +32,29 @@ export interface DialectSql {
 
 /** Where changes are told. Postgres has channels per database. */
 export const CHANGES_CHANNEL = 'cronium_events_changed';
+export const QUEUE_CHANNEL = 'cronium_queue_changed';
 
 export const sqliteSql: DialectSql = {
   text: 'text',
+  // One gateway has the file to itself.
+  shared: false,
+  // As the wall clock was at the start, and steady since.
+  now: () => sql<number>`${Math.floor(performance.timeOrigin + performance.now())}`,
+  async tellOfQueue() {},
   async makeImmutable(db, table, message) {
     await sql`create trigger ${sql.id(`${table}_are_immutable`)} before update on ${sql.table(table)}
       begin select raise(abort, ${sql.lit(message)}); end`.execute(db);
   },
-  // One gateway has the file to itself.
   async notifyOfChanges() {},
 };
 
 export const postgresSql: DialectSql = {
   text: sql`text collate "C"`,
+  shared: true,
+  now: () => sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+  async tellOfQueue(db, message) {
+    await sql`select pg_notify(${QUEUE_CHANNEL}, ${message})`.execute(db);
+  },
   async makeImmutable(db, table, message) {
     const name = sql.id(`${table}_are_immutable`);
     await sql`create function ${name}() returns trigger language plpgsql as

@@ -25,6 +25,8 @@ export function eventRow(event: Event, box: SecretBox): EventTable {
     current_version: event.current.version,
     created_at: event.createdAt.getTime(),
     updated_at: event.updatedAt.getTime(),
+    async: '{}',
+    async_concurrency: null,
   };
 }
 

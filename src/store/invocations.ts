@@ -1,6 +1,9 @@
+import type { Insertable, Selectable } from 'kysely';
+import type { Trigger } from '../core/enqueue.ts';
 import type { Invocation, InvocationStatus, InvocationStore, StartKind } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import type { Database, InvocationTable } from './schema.ts';
+import { withoutNul } from './text.ts';
 
 /** Rows a statement: keeps the number of its parameters below what every database allows. */
 const ROWS_PER_INSERT = 100;
@@ -65,7 +68,7 @@ export function createInvocationStore(db: Database): InvocationStore {
   };
 }
 
-function toRow(invocation: Invocation): InvocationTable {
+function toRow(invocation: Invocation): Insertable<InvocationTable> {
   return {
     id: invocation.id,
     event_id: invocation.eventId,
@@ -85,13 +88,14 @@ function toRow(invocation: Invocation): InvocationTable {
     created_at: invocation.createdAt.getTime(),
     ended_at: invocation.endedAt?.getTime() ?? null,
     receipt: invocation.receipt ?? null,
+    trigger: invocation.trigger,
+    attempt: invocation.attempt,
+    failures: invocation.failures,
+    replay_of: invocation.replayOf,
   };
 }
 
-/** Text columns of some databases cannot hold it. */
-const withoutNul = (text: string) => text.replaceAll('\0', '\u{fffd}');
-
-function toInvocation(row: InvocationTable): Invocation {
+export function toInvocation(row: Selectable<InvocationTable>): Invocation {
   return {
     id: row.id,
     eventId: row.event_id,
@@ -111,5 +115,9 @@ function toInvocation(row: InvocationTable): Invocation {
     createdAt: new Date(Number(row.created_at)),
     endedAt: row.ended_at === null ? null : new Date(Number(row.ended_at)),
     ...(row.receipt !== null && { receipt: row.receipt }),
+    trigger: row.trigger as Trigger,
+    attempt: row.attempt,
+    failures: row.failures,
+    replayOf: row.replay_of,
   };
 }

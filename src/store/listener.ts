@@ -1,5 +1,5 @@
 import pg from 'pg';
-import { CHANGES_CHANNEL } from './dialect.ts';
+import { CHANGES_CHANNEL, QUEUE_CHANNEL } from './dialect.ts';
 import { connectionOptions } from './postgres.ts';
 import { Sockets } from './sockets.ts';
 import { unavailable } from './unavailable.ts';
@@ -14,6 +14,8 @@ export interface ListenerOptions {
   url: string;
   /** An event that was changed; `undefined` when any may have been. */
   onChange: (name: string | undefined) => void;
+  /** What was said of the queue; `undefined` when something may have been missed. */
+  onQueue: (message: string | undefined) => void;
   /** Told of every connection that was lost or could not be made; may not throw. */
   onError: (error: unknown) => void;
 }
@@ -52,17 +54,19 @@ export class ChangeListener implements AsyncDisposable {
   }
 
   async #connect(): Promise<void> {
-    const { url, onChange } = this.#options;
+    const { url, onChange, onQueue } = this.#options;
     const client = new pg.Client({
       ...connectionOptions(url, this.#sockets),
       query_timeout: QUERY_TIMEOUT_MS,
     });
     client.on('error', (error) => this.#lost(client, error));
     client.on('end', () => this.#lost(client, new Error('the listening connection was closed')));
-    client.on('notification', ({ payload }) => onChange(payload));
+    client.on('notification', ({ channel, payload }) =>
+      channel === QUEUE_CHANNEL ? onQueue(payload) : onChange(payload),
+    );
     try {
       await client.connect();
-      await client.query(`listen ${CHANGES_CHANNEL}`);
+      await client.query(`listen ${CHANGES_CHANNEL}; listen ${QUEUE_CHANNEL}`);
       if (this.#closed) throw new Error('closed while it connected');
     } catch (error) {
       drop(client);
@@ -100,7 +104,10 @@ export class ChangeListener implements AsyncDisposable {
     this.#timer = setTimeout(
       () => {
         this.#connect().then(
-          () => this.#options.onChange(undefined),
+          () => {
+            this.#options.onChange(undefined);
+            this.#options.onQueue(undefined);
+          },
           (error: unknown) => {
             if (this.#closed) return;
             this.#options.onError(error);

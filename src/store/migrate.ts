@@ -2,6 +2,7 @@ import { Migrator } from 'kysely/migration';
 import type { StoreDialect } from './dialect.ts';
 import { first } from './migrations/0001-first.ts';
 import { variables } from './migrations/0002-variables.ts';
+import { durable } from './migrations/0003-durable.ts';
 import { webhooks } from './migrations/0004-webhooks.ts';
 import { aliases } from './migrations/0005-aliases.ts';
 import { receipts } from './migrations/0007-receipts.ts';
@@ -16,6 +17,7 @@ export async function migrate(dialect: StoreDialect, db: Database): Promise<void
   const migrations = {
     '0001-first': first(dialect),
     '0002-variables': variables(dialect),
+    '0003-durable': durable(dialect),
     '0004-webhooks': webhooks(dialect),
     '0005-aliases': aliases(dialect),
     '0007-receipts': receipts(dialect),

@@ -65,6 +65,8 @@ export function postgresDialect(url: string, onError: (error: unknown) => void):
       query_timeout: QUERY_TIMEOUT_MS,
       idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     }),
+    // The server answers a commit when it is on its disk.
+    async durably() {},
     // Kysely's migrator takes an advisory lock by itself; a second gateway may wait long for the first one's migration.
     async exclusively(_db, run) {
       const patient = new Kysely<Schema>({ dialect: connect({ max: 1 }) });

@@ -1,4 +1,4 @@
-import type { Kysely } from 'kysely';
+import type { Generated, Kysely } from 'kysely';
 
 /**
  * Only what SQLite and Postgres have in common: times are ms since the epoch in a bigint (which a driver may return as
@@ -19,6 +19,10 @@ export interface EventTable {
   current_version: number;
   created_at: Milliseconds;
   updated_at: Milliseconds;
+  /** JSON of the settings for what is not waited for; secrets in it are sealed. */
+  async: string;
+  /** A copy of one of those settings, which claims read. */
+  async_concurrency: number | null;
 }
 
 export interface EventVersionTable {
@@ -65,6 +69,64 @@ export interface InvocationTable {
   created_at: Milliseconds;
   ended_at: Milliseconds | null;
   receipt: string | null;
+  trigger: string;
+  /** Claims so far: who holds an older number has lost the invocation. */
+  attempt: Generated<number>;
+  /** Attempts that the function itself failed. */
+  failures: Generated<number>;
+  /** Claims that ended with the death of their gateway. */
+  crashes: Generated<number>;
+  /** How many invocations there are before it in a chain of destinations. */
+  depth: Generated<number>;
+  cancel_requested: Generated<Flag>;
+  /** The event's id while it waits, else null: what waits for one event is one lane of its owner. */
+  lane: Generated<string | null>;
+  /** By the queue's clock, like the three that follow; 0 is at once, whatever the clock says. Set while it waits. */
+  due_at: Generated<Milliseconds | null>;
+  queued_at: Generated<Milliseconds | null>;
+  /** The run of a gateway that has it; set while it is running and durable. */
+  lease_owner: Generated<string | null>;
+  lease_until: Generated<Milliseconds | null>;
+  traceparent: Generated<string | null>;
+  callback_url: Generated<string | null>;
+  replay_of: string | null;
+  caller_tier: Generated<string | null>;
+}
+
+export interface InvocationPayloadTable {
+  invocation_id: string;
+  payload: string;
+}
+
+export interface InvocationResultTable {
+  invocation_id: string;
+  status_code: number;
+  headers: string;
+  cookies: string;
+  body: string;
+  is_base64: Flag;
+}
+
+export interface DedupKeyTable {
+  scope: string;
+  key: string;
+  invocation_id: string;
+  /** By the queue's clock. */
+  expires_at: Milliseconds;
+}
+
+/** What is to be told to a URL. */
+export interface DeliveryTable {
+  id: string;
+  invocation_id: string;
+  kind: string;
+  url: string;
+  status: string;
+  attempt: number;
+  /** When it is tried next, by the queue's clock; moved on before a try, so that a gateway that dies only delays it. Null at the end. */
+  due_at: Milliseconds | null;
+  queued_at: Milliseconds;
+  error: string | null;
 }
 
 export interface VariableTable {
@@ -98,6 +160,10 @@ export interface Schema {
   invocations: InvocationTable;
   variables: VariableTable;
   variable_usage: VariableUsageTable;
+  invocation_payloads: InvocationPayloadTable;
+  invocation_results: InvocationResultTable;
+  dedup_keys: DedupKeyTable;
+  deliveries: DeliveryTable;
   meta: MetaTable;
 }
 

@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqliteDatabase, SqliteDialect, sql } from 'kysely';
 import { type StoreDialect, sqliteSql } from './dialect.ts';
 import { isUnavailable, unavailable } from './unavailable.ts';
+import { WalSync } from './wal-sync.ts';
 
 /** The driver blocks the process while it waits for another one's lock, and in service there is no other one. */
 const BUSY_TIMEOUT_MS = 100;
@@ -22,9 +23,11 @@ const BUSY: ReadonlySet<number> = new Set([5, 6]);
  */
 export async function sqliteDialect(path: string, onError: (error: unknown) => void): Promise<StoreDialect> {
   const database = await patiently(() => open(path));
+  const log = new WalSync(path);
   return {
     ...sqliteSql,
-    kysely: new SqliteDialect({ database: adapt(database, onError) }),
+    kysely: new SqliteDialect({ database: adapt(database, onError, () => log.close()) }),
+    durably: () => log.sync(),
     exclusively: (db, run) =>
       db.connection().execute(async (connection) => {
         // Taken before anything is read, so that who waited sees what the other one did. DDL is transactional in SQLite.
@@ -79,7 +82,11 @@ async function patiently<T>(run: () => T | Promise<T>): Promise<T> {
 }
 
 /** Kysely expects better-sqlite3's shape: parameters as one array, and a statement that knows whether it returns rows. */
-function adapt(database: DatabaseSync, onError: (error: unknown) => void): SqliteDatabase {
+function adapt(
+  database: DatabaseSync,
+  onError: (error: unknown) => void,
+  onClose: () => void,
+): SqliteDatabase {
   const reported = <T>(run: () => T): T => {
     try {
       return mapped(run);
@@ -89,7 +96,10 @@ function adapt(database: DatabaseSync, onError: (error: unknown) => void): Sqlit
     }
   };
   return {
-    close: () => database.close(),
+    close() {
+      onClose();
+      database.close();
+    },
     prepare(text) {
       // A full disk may end a transaction, or keep it from ending: the next one must find none.
       if (text === 'begin' && database.isTransaction) reported(() => database.exec('rollback'));

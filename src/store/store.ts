@@ -1,4 +1,5 @@
 import { Kysely, sql } from 'kysely';
+import type { QueueChange } from '../core/queue/queue.ts';
 import type { Store } from '../core/store.ts';
 import { createAliasStore } from './aliases.ts';
 import { createEventStore } from './events.ts';
@@ -6,6 +7,7 @@ import { createInvocationStore } from './invocations.ts';
 import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
 import { checkEncoding, postgresDialect } from './postgres.ts';
+import { createQueueStore } from './queue/queue.ts';
 import type { Database, Schema } from './schema.ts';
 import { createSecretBox, type SecretBox } from './secret-box.ts';
 import { sqliteDialect } from './sqlite.ts';
@@ -54,11 +56,16 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
   await checkKey(db, box);
 
   const listeners = new Set<(name: string | undefined) => void>();
+  const queueListeners = new Set<(change: QueueChange) => void>();
   if (url !== undefined) {
     const onChange = (name: string | undefined) => {
       for (const listener of listeners) listener(name);
     };
-    await parts.use(new ChangeListener({ url, onChange, onError })).open();
+    const onQueue = (message: string | undefined) => {
+      const change = parseChange(message);
+      for (const listener of queueListeners) listener(change);
+    };
+    await parts.use(new ChangeListener({ url, onChange, onQueue, onError })).open();
   }
   const opened = parts.move();
   let closed: Promise<void> | undefined;
@@ -66,9 +73,13 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     events: createEventStore(db, box, now),
     aliases: createAliasStore(db, now),
     invocations: createInvocationStore(db),
+    queue: createQueueStore(db, dialect),
     variables: createVariableStore(db, box, now),
     onEventChanged(listener: (name: string | undefined) => void) {
       listeners.add(listener);
+    },
+    onQueueChanged(listener: (change: QueueChange) => void) {
+      queueListeners.add(listener);
     },
     async ping() {
       await sql`select 1`.execute(db);
@@ -78,6 +89,13 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
       return closed;
     },
   };
+}
+
+function parseChange(message: string | undefined): QueueChange {
+  const [kind, id = ''] = (message ?? '').split(' ');
+  if (kind === 'queued') return { kind };
+  if (kind === 'ended' || kind === 'cancelled') return { kind, id };
+  return { kind: 'unknown' };
 }
 
 /** Every call fails while the database is away: one of them is enough to say why. */

@@ -36,6 +36,10 @@ export function invocation(changes: Partial<Invocation> = {}): Invocation {
     logsTruncated: false,
     createdAt: new Date('2026-01-02T03:04:05.678Z'),
     endedAt: new Date('2026-01-02T03:04:06.789Z'),
+    trigger: 'http',
+    attempt: 1,
+    failures: 0,
+    replayOf: null,
     ...changes,
   };
 }

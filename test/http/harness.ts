@@ -63,6 +63,9 @@ export class Harness implements AsyncDisposable {
           return { ...(await this.answer(request, signal)), invocationId: request.id };
         },
       },
+      enqueuer: {
+        enqueue: async (request) => (await store.queue.enqueue([request]))[0]!,
+      },
       pools: () => [],
       auth: createAuthenticator({ JWT_SECRET: SECRET }),
       ready: async () => ({ ok: true, reasons: [] }),

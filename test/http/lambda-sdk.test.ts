@@ -78,6 +78,14 @@ describe('the AWS SDK calls a function', () => {
     expect((await invoke()).ExecutedVersion).toBe('2');
   });
 
+  test('without waiting for it, and is told that it is stored', async () => {
+    const output = await invoke({ InvocationType: 'Event', Payload: '{"who":"later"}' });
+    expect(output).toMatchObject({ StatusCode: 202, json: undefined });
+    expect(gateway.calls).toEqual([]);
+    const [claimed] = await gateway.store.queue.claim('test:1', 1, 1_000);
+    expect(claimed).toMatchObject({ id: output.$metadata.requestId, payload: { who: 'later' } });
+  });
+
   test.each([
     [undefined, {}],
     ['', {}],
@@ -283,7 +291,7 @@ describe('what the gateway refuses', () => {
       'RequestTooLargeException',
       413,
     ],
-    ['a call that is not waited for', { InvocationType: 'Event' }, 'InvalidParameterValueException', 400],
+    ['a type that is none', { InvocationType: 'Never' as 'Event' }, 'InvalidParameterValueException', 400],
     ['a name that is none', { FunctionName: 'a b' }, 'InvalidParameterValueException', 400],
   ])('%s', async (_what, input, name, httpStatusCode) => {
     await expect(invoke(input)).rejects.toMatchObject({ name, $metadata: { httpStatusCode } });

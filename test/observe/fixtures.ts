@@ -19,6 +19,10 @@ export function invocation(changes: Partial<Invocation> = {}): Invocation {
     logs: '',
     logsTruncated: false,
     createdAt: new Date(),
+    trigger: 'http',
+    attempt: 1,
+    failures: 0,
+    replayOf: null,
     endedAt: new Date(),
     ...changes,
   };
