@@ -25,9 +25,9 @@ FROM ${BASE}
 WORKDIR /app
 COPY --from=assembled /app .
 # Volumes take the owner and mode of the folder that they are mounted on when they are first used.
-RUN mkdir -p /data /var/run/postgresql node_modules/.cache \
-  && chown 10001:10001 /data node_modules/.cache \
-  && chmod 700 /data \
+RUN mkdir -p /data /run/cronium /var/run/postgresql node_modules/.cache \
+  && chown 10001:10001 /data /run/cronium node_modules/.cache \
+  && chmod 700 /data /run/cronium \
   && chmod 3777 /var/run/postgresql
 USER 10001:10001
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8787 DATA_DIR=/data ISOLATION_MODE=docker

@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { v7 as uuidv7 } from 'uuid';
 import { auditedInvoker } from './audit/audited-invoker.ts';
 import { openTrail } from './audit/open.ts';
@@ -21,6 +20,7 @@ import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import type { EventStore } from './core/store.ts';
 import { tierOf } from './core/tiers.ts';
 import { openDataDir } from './data-dir.ts';
+import { baseImages, RUNTIMES_DIR } from './engine-config.ts';
 import { messageOf } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
@@ -38,9 +38,6 @@ import { cacheAliases } from './store/alias-cache.ts';
 import { cacheEvents } from './store/event-cache.ts';
 import { WriteBehindRecorder } from './store/recorder.ts';
 import { openStore } from './store/store.ts';
-
-/** The folder with the agents, beside `src/`. */
-const RUNTIMES_DIR = fileURLToPath(new URL('../runtimes', import.meta.url));
 
 /** A gateway that serves. */
 export interface Gateway extends AsyncDisposable {
@@ -262,13 +259,12 @@ export function detectOptions(
   config: Config,
   own: { instanceId: string; onProgress: (line: string) => void; onEngineError: (error: unknown) => void },
 ): DetectOptions {
-  const { PYTHON_BASE_IMAGE: python, NODE_BASE_IMAGE: nodejs } = config;
   const limitsEnabled = config.RESOURCE_LIMITS_ENABLED;
   const engine = {
     ...own,
     limitsEnabled,
     runtimesDir: RUNTIMES_DIR,
-    baseImages: { python, bash: python, nodejs },
+    baseImages: baseImages(config),
   };
   return {
     docker: { ...engine, engine: 'docker', host: config.DOCKER_HOST },

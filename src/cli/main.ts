@@ -9,6 +9,7 @@ import { invokeCommand } from './invoke.ts';
 import { logsCommand } from './logs.ts';
 import { receiptCommand } from './receipt.ts';
 import { serveCommand } from './serve.ts';
+import { socketProxyCommand } from './socket-proxy.ts';
 import { tokenCommand } from './token.ts';
 
 const program = new Command('cronium')
@@ -22,6 +23,7 @@ const program = new Command('cronium')
   .addCommand(tokenCommand())
   .addCommand(auditCommand())
   .addCommand(receiptCommand())
+  .addCommand(socketProxyCommand())
   .addCommand(doctorCommand());
 
 // Whoever reads may stop before the end, as `head` does; a gateway goes on without its reader.

@@ -187,7 +187,7 @@ export class DockerLauncher implements Launcher {
     const options = containerOptions({ image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU });
     try {
       const adapted = this.#dialect.adapt(options, spec, this.#runtime, this.#kernel);
-      return { container: await docker.createContainer(adapted), image };
+      return { container: await docker.createContainer(inBodyAlone(adapted)), image };
     } catch (error) {
       // Whether an engine that went away in the middle has made it, only another look can tell.
       if (statusOf(error) === undefined) this.#removals.remove(name);
@@ -196,6 +196,12 @@ export class DockerLauncher implements Launcher {
       return this.#create(spec, true);
     }
   }
+}
+
+/** By itself the library sends it all twice, in the query too, which has no room for a seccomp profile. */
+function inBodyAlone({ name, ...body }: Docker.ContainerCreateOptions): Docker.ContainerCreateOptions {
+  const parts = { _query: { name }, _body: body };
+  return parts as Docker.ContainerCreateOptions;
 }
 
 /**

@@ -1,13 +1,8 @@
-import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
-import { join, relative } from 'node:path';
 import { Readable } from 'node:stream';
-import { buffer } from 'node:stream/consumers';
 import type Docker from 'dockerode';
-import tar from 'tar-stream';
 import type { Runtime } from '../core/event.ts';
 import { GatewayError, messageOf } from '../errors.ts';
-import { RUNTIME_LABEL } from './hardening.ts';
+import { type ContextFile, type ImageRecipe, packContext, readContext, recipeOf } from './image-recipe.ts';
 
 export interface ImagesOptions {
   /** The folder `runtimes/`, which is the build context. */
@@ -19,12 +14,6 @@ export interface ImagesOptions {
 
 /** Steps and pulls; not the layer ids and download counters between them. */
 const WORTH_SHOWING = /^(Step |STEP |Pulling from|Trying to pull|Status: |Successfully tagged)/;
-
-interface ContextFile {
-  path: string;
-  content: Buffer;
-  executable: boolean;
-}
 
 /**
  * The images of the runtimes, built from runtimes/<runtime>/Dockerfile when they are not there. A tag is the hash of all that
@@ -64,12 +53,13 @@ export class Images {
     this.#context ??= readContext(this.#options.runtimesDir);
     const files = await this.#context;
     const base = this.#options.baseImages[runtime];
-    const tag = `cronium-runtime-${runtime}:${hashOf(files, base)}`;
+    const recipe = recipeOf(runtime, files, base);
+    const { tag } = recipe;
     const found = await this.#find(tag);
     if (found !== undefined) return found;
     this.#options.onProgress(`building the ${runtime} sandbox image on ${base} (once)`);
     try {
-      await this.#build(runtime, tag, files, base);
+      await this.#build(recipe, files);
       const built = await this.#find(tag);
       if (built === undefined) throw new Error(`there is no ${tag} after its build`);
       return built;
@@ -90,23 +80,12 @@ export class Images {
     }
   }
 
-  async #build(runtime: Runtime, tag: string, files: readonly ContextFile[], base: string): Promise<void> {
-    const pack = tar.pack();
-    for (const { path, content, executable } of files) {
-      pack.entry({ name: path, mode: executable ? 0o755 : 0o644, mtime: new Date(0) }, content);
-    }
-    pack.finalize();
+  async #build({ tag, ...recipe }: ImageRecipe, files: readonly ContextFile[]): Promise<void> {
+    const context = await packContext(files);
     // The context as one buffer: it is small, and the library's type asks for a stream of the older kind.
     const output: NodeJS.ReadableStream = await this.#docker.buildImage(
-      Readable.from([await buffer(pack)], { objectMode: false }),
-      {
-        t: tag,
-        dockerfile: `${runtime}/Dockerfile`,
-        buildargs: { BASE: base },
-        labels: { [RUNTIME_LABEL]: runtime },
-        rm: true,
-        forcerm: true,
-      },
+      Readable.from([context], { objectMode: false }),
+      { t: tag, ...recipe, rm: true, forcerm: true },
     );
     await new Promise<void>((resolve, reject) => {
       this.#docker.modem.followProgress(
@@ -121,27 +100,4 @@ export class Images {
       );
     });
   }
-}
-
-async function readContext(dir: string): Promise<ContextFile[]> {
-  const entries = await readdir(dir, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile() && !entry.parentPath.includes('__pycache__'));
-  const read = files.map(async (entry) => {
-    const full = join(entry.parentPath, entry.name);
-    const content = await readFile(full);
-    // A script is known by its first bytes and not by its mode, which a checkout on Windows does not keep.
-    return {
-      path: relative(dir, full).replaceAll('\\', '/'),
-      content,
-      executable: content.subarray(0, 2).toString() === '#!',
-    };
-  });
-  const context = await Promise.all(read);
-  return context.filter(({ path }) => !path.endsWith('.md')).sort((a, b) => (a.path < b.path ? -1 : 1));
-}
-
-function hashOf(files: readonly ContextFile[], base: string): string {
-  const hash = createHash('sha256').update(`${base}\0`);
-  for (const { path, content } of files) hash.update(`${path}\0${content.byteLength}\0`).update(content);
-  return hash.digest('hex').slice(0, 16);
 }

@@ -11,6 +11,7 @@ const TEST_TIMEOUT_MS = 120_000;
 const STRANGER_GID = '54321';
 
 const guide = readFileSync(join(ROOT, 'docs/compose.md'), 'utf8');
+const proxyGuide = readFileSync(join(ROOT, 'docs/socket-proxy.md'), 'utf8');
 
 /** The shell commands under a heading of the guide, block by block. */
 function commandsUnder(heading: string): string[] {
@@ -190,6 +191,26 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     },
     BUILD_TIMEOUT_MS,
   );
+
+  test('works the same without the Docker socket, through the proxy that alone has it', async () => {
+    const before = await invocations();
+    const [, upThroughProxy] = /```sh\n(docker compose -f .*\n)```/.exec(proxyGuide)!;
+    await stack.paste(upThroughProxy!);
+    await call();
+    expect(await invocationsOfAtLeast(before.length + 1)).toEqual(expect.arrayContaining(before));
+    const socketsOf = async (service: string) =>
+      (await stack.container(service)).Mounts.filter(({ Type }) => Type === 'bind').map(
+        ({ Source }) => Source,
+      );
+    expect(await socketsOf('gateway')).toEqual([]);
+    expect(await socketsOf('socket-proxy')).toEqual([stack.env.DOCKER_SOCKET]);
+    const { HostConfig, Config } = await stack.container('socket-proxy');
+    expect(HostConfig).toMatchObject({ ReadonlyRootfs: true, CapDrop: ['ALL'], NetworkMode: 'none' });
+    expect(Config.User).toBe('10001:10001');
+    expect(await stack.log('socket-proxy')).not.toContain('denied');
+    await stack.paste(`${up!.trim()} --remove-orphans`);
+    await call();
+  });
 
   test('has everything after down and up, and leaves no sandbox while it is down', async () => {
     const before = await invocations();
