@@ -33,6 +33,8 @@ export function bareDocker(docker: Docker, imageOf: (runtime: Runtime) => string
         instanceId,
         limitsEnabled: true,
         engineCpus: 64,
+        level: 'basic',
+        seccomp: undefined,
       });
       const container = await docker.createContainer(options);
       const attach = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { isAtLeast, SECURITY_LEVELS, type SecurityLevel } from './core/isolation.ts';
 import { tiersSetting } from './tiers-config.ts';
 
 const flag = z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false', '0', 'no', 'off'] });
@@ -48,6 +49,10 @@ export const settings = z.object({
     .describe(
       'OCI runtime of the engine: `gvisor` or another by its name; `auto` takes gVisor where it is proved',
     ),
+  SECURITY_LEVEL: z
+    .enum(SECURITY_LEVELS)
+    .default('basic')
+    .describe('What every sandbox must meet, or the gateway does not start'),
   DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
   PODMAN_HOST: z
     .string()
@@ -162,7 +167,9 @@ export const settings = z.object({
     .describe('Write down who changed, called and was refused what, in `DATA_DIR/audit`'),
   AUDIT_FAIL_CLOSED: flag
     .default(false)
-    .describe('Refuse calls and changes (503) while the audit log cannot be written'),
+    .describe(
+      'Refuse calls and changes (503) while the audit log cannot be written; `true` at SECURITY_LEVEL=paranoid',
+    ),
   AUDIT_MAX_BYTES: whole(65_536, 1_073_741_824)
     .default(16_777_216)
     .describe('Size at which a file of the audit log is followed by another, bytes'),
@@ -194,7 +201,7 @@ export const settings = z.object({
 /** The gateway's configuration: every setting, checked and with its default. */
 export type Config = z.output<typeof settings>;
 
-interface ConfigFault {
+export interface ConfigFault {
   name: string;
   message: string;
 }
@@ -224,7 +231,7 @@ function faultsAmong(env: Partial<Config>): ConfigFault[] {
   if (env.SIGNING_KEY !== undefined && decodeKey(env.SIGNING_KEY) === undefined) {
     fault('SIGNING_KEY', 'must be 32 bytes as base64 or hex; make one with: openssl rand -base64 32');
   }
-  if (env.AUDIT_FAIL_CLOSED && env.AUDIT_LOG === false) {
+  if (env.AUDIT_FAIL_CLOSED && env.AUDIT_LOG === false && env.SECURITY_LEVEL !== 'paranoid') {
     fault('AUDIT_FAIL_CLOSED', 'needs AUDIT_LOG=true: there is no log that could fail');
   }
   if (env.METRICS_EVENT_LABEL && env.METRICS_TOKEN === undefined) {
@@ -233,10 +240,33 @@ function faultsAmong(env: Partial<Config>): ConfigFault[] {
       'names of events are not for everybody: set METRICS_TOKEN; make one with: openssl rand -hex 24',
     );
   }
+  if (env.SECURITY_LEVEL !== undefined) faults.push(...faultsAtLevel(env, env.SECURITY_LEVEL));
   if (env.POOL_MIN! > env.POOL_TARGET!)
     fault('POOL_MIN', `must not be more than POOL_TARGET (${env.POOL_TARGET})`);
   if (env.POOL_TARGET! > env.POOL_MAX!)
     fault('POOL_TARGET', `must not be more than POOL_MAX (${env.POOL_MAX})`);
+  return faults;
+}
+
+/** An image as nobody can change it behind its name: by the digest of its manifest, or by the id of one that the engine has. */
+const IMAGE_BY_DIGEST = /^([^@\s]+@)?sha256:[0-9a-f]{64}$/;
+
+/** What a security level demands of the other settings. */
+export function faultsAtLevel(env: Partial<Config>, level: SecurityLevel): ConfigFault[] {
+  const faults: ConfigFault[] = [];
+  const demand = (name: keyof Config, isMet: boolean, message: string) => {
+    if (!isMet) faults.push({ name, message: `${message} at SECURITY_LEVEL=${level}` });
+  };
+  if (isAtLeast(level, 'enhanced'))
+    demand('RESOURCE_LIMITS_ENABLED', env.RESOURCE_LIMITS_ENABLED !== false, 'must be true');
+  if (!isAtLeast(level, 'paranoid')) return faults;
+  demand('AUDIT_LOG', env.AUDIT_LOG !== false, 'must be true');
+  demand('AUDIT_FAIL_CLOSED', env.AUDIT_FAIL_CLOSED !== false, 'must be true');
+  for (const name of ['PYTHON_BASE_IMAGE', 'NODE_BASE_IMAGE'] as const) {
+    const image = env[name];
+    const isFixed = image === undefined || IMAGE_BY_DIGEST.test(image);
+    demand(name, isFixed, `must name its image by digest, as in ${image}@sha256:…,`);
+  }
   return faults;
 }
 
@@ -253,6 +283,7 @@ export function parseConfig(env: Readonly<Record<string, string | undefined>>): 
   const given = Object.fromEntries(
     Object.entries(env).filter(([, value]) => value !== undefined && value !== ''),
   );
+  if (given.SECURITY_LEVEL === 'paranoid') given.AUDIT_FAIL_CLOSED ??= 'true';
   const parsed = Object.entries(settings.shape).map(([name, schema]) => ({
     name,
     ...schema.safeParse(given[name]),

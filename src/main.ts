@@ -259,10 +259,11 @@ export function detectOptions(
   config: Config,
   own: { instanceId: string; onProgress: (line: string) => void; onEngineError: (error: unknown) => void },
 ): DetectOptions {
-  const limitsEnabled = config.RESOURCE_LIMITS_ENABLED;
+  const { RESOURCE_LIMITS_ENABLED: limitsEnabled, SECURITY_LEVEL: level } = config;
   const engine = {
     ...own,
     limitsEnabled,
+    level,
     runtimesDir: RUNTIMES_DIR,
     baseImages: baseImages(config),
   };
@@ -270,9 +271,11 @@ export function detectOptions(
     docker: { ...engine, engine: 'docker', host: config.DOCKER_HOST },
     podman: { ...engine, engine: 'podman', host: config.PODMAN_HOST ?? config.CONTAINER_HOST },
     ociRuntime: config.RUNTIME,
+    level,
     bubblewrap: {
       instanceId: own.instanceId,
       limitsEnabled,
+      level,
       runtimesDir: RUNTIMES_DIR,
       node: process.execPath,
     },

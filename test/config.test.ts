@@ -11,6 +11,12 @@ function faultsOf(env: Record<string, string>): string[] {
   }
 }
 
+const DIGEST = `sha256:${'0123456789abcdef'.repeat(4)}`;
+const PARANOID = {
+  SECURITY_LEVEL: 'paranoid',
+  PYTHON_BASE_IMAGE: DIGEST,
+  NODE_BASE_IMAGE: `node:24@${DIGEST}`,
+};
 const KEY_HEX = 'ab'.repeat(32);
 const KEY_BASE64 = Buffer.from(KEY_HEX, 'hex').toString('base64');
 
@@ -83,11 +89,29 @@ describe('parseConfig', () => {
   test.each([
     [{ JWT_SECRET: 'a'.repeat(32), JWT_JWKS_URL: 'https://a.example' }, 'JWT_JWKS_URL', 'not both'],
     [{ ISOLATION_MODE: 'bubblewrap', RUNTIME: 'gvisor' }, 'RUNTIME', 'no OCI runtimes'],
+    [
+      { SECURITY_LEVEL: 'enhanced', RESOURCE_LIMITS_ENABLED: 'false' },
+      'RESOURCE_LIMITS_ENABLED',
+      'must be true',
+    ],
+    [{ ...PARANOID, AUDIT_LOG: 'false' }, 'AUDIT_LOG', 'must be true at SECURITY_LEVEL=paranoid'],
+    [
+      { ...PARANOID, AUDIT_FAIL_CLOSED: 'false' },
+      'AUDIT_FAIL_CLOSED',
+      'must be true at SECURITY_LEVEL=paranoid',
+    ],
+    [{ ...PARANOID, NODE_BASE_IMAGE: 'node:24' }, 'NODE_BASE_IMAGE', 'by digest, as in node:24@sha256:…'],
+    [{ ...PARANOID, NODE_BASE_IMAGE: `node@${DIGEST.slice(0, -1)}` }, 'NODE_BASE_IMAGE', 'by digest'],
     [{ POOL_MIN: '4', POOL_TARGET: '3' }, 'POOL_MIN', 'POOL_TARGET (3)'],
     [{ POOL_TARGET: '30', POOL_MAX: '20' }, 'POOL_TARGET', 'POOL_MAX (20)'],
   ])('%j contradict each other', (env, name, message) => {
     expect(faultsOf(env)).toEqual([expect.stringContaining(`  ${name}: `)]);
     expect(faultsOf(env)[0]).toContain(message);
+  });
+
+  test('paranoid refuses calls that cannot be written down, unless told otherwise', () => {
+    expect(parseConfig(PARANOID)).toMatchObject({ AUDIT_LOG: true, AUDIT_FAIL_CLOSED: true });
+    expect(parseConfig({ SECURITY_LEVEL: 'enhanced' })).toMatchObject({ AUDIT_FAIL_CLOSED: false });
   });
 
   test('every fault is named at once, those between variables too', () => {

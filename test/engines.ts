@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { accessSync, constants } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { type Config, parseConfig } from '../src/config.ts';
+import type { SecurityLevel } from '../src/core/isolation.ts';
 import type { Sandbox, SandboxBackend } from '../src/core/sandbox.ts';
 import { messageOf } from '../src/errors.ts';
 import { detectOptions } from '../src/main.ts';
@@ -34,7 +35,7 @@ export interface Engine {
   /** Why this machine cannot run it. */
   unavailable: string | undefined;
   /** @param instanceId a fresh one when not given */
-  open(instanceId?: string): Promise<OpenEngine>;
+  open(instanceId?: string, level?: SecurityLevel): Promise<OpenEngine>;
 }
 
 /** A backend of a gateway that has nothing but it. */
@@ -69,8 +70,12 @@ export function newInstanceId(): string {
   return randomBytes(6).toString('hex');
 }
 
-export function engineOptions(instanceId: string): DetectOptions {
-  return detectOptions(engineConfig(), { instanceId, onProgress: () => {}, onEngineError: () => {} });
+export function engineOptions(instanceId: string, level: SecurityLevel = 'basic'): DetectOptions {
+  // Set past the checks of a configuration: what a level demands of the other settings is not the business of a backend.
+  return detectOptions(
+    { ...engineConfig(), SECURITY_LEVEL: level },
+    { instanceId, onProgress: () => {}, onEngineError: () => {} },
+  );
 }
 
 /** What there is of a gateway in an engine. */
@@ -102,8 +107,9 @@ async function openContainers(
   kind: EngineKind,
   wanted: WantedRuntime,
   instanceId = newInstanceId(),
+  level?: SecurityLevel,
 ): Promise<OpenEngine> {
-  const options = engineOptions(instanceId)[kind];
+  const options = engineOptions(instanceId, level)[kind];
   const launcher = await DockerLauncher.connect(options, wanted);
   const client = await EngineClient.connect(kind, options.host);
   return {
@@ -114,8 +120,12 @@ async function openContainers(
   };
 }
 
-async function openBubblewrap(useCgroups: boolean | undefined, instanceId = newInstanceId()) {
-  const { bubblewrap } = engineOptions(instanceId);
+async function openBubblewrap(
+  useCgroups: boolean | undefined,
+  instanceId = newInstanceId(),
+  level?: SecurityLevel,
+) {
+  const { bubblewrap } = engineOptions(instanceId, level);
   const launcher = await BubblewrapLauncher.connect({
     ...bubblewrap,
     ...(useCgroups !== undefined && { useCgroups }),
@@ -139,7 +149,7 @@ async function containers(
     const launcher = await DockerLauncher.connect(engineOptions('probe')[mode], wanted);
     await launcher.close();
   });
-  const open = (instanceId?: string) => openContainers(mode, wanted, instanceId);
+  const open: Engine['open'] = (...which) => openContainers(mode, wanted, ...which);
   return { name, mode, settings: { ISOLATION_MODE: mode, ...settings }, unavailable, open };
 }
 
@@ -151,7 +161,7 @@ async function bubblewrap(name: EngineName, useCgroups: boolean | undefined): Pr
     if (useCgroups && !launcher.limiter.startsWith('cgroup'))
       throw new Error('control groups cannot be written here');
   });
-  const open = async (instanceId?: string) => (await openBubblewrap(useCgroups, instanceId)).engine;
+  const open: Engine['open'] = async (...which) => (await openBubblewrap(useCgroups, ...which)).engine;
   return { name, mode: 'bubblewrap', settings: BUBBLEWRAP, unavailable, open };
 }
 
@@ -168,7 +178,7 @@ async function ordinaryBubblewrap(): Promise<Engine> {
       stdio: 'pipe',
     });
   });
-  const open = async (instanceId?: string) => (await openBubblewrap(undefined, instanceId)).engine;
+  const open: Engine['open'] = async (...which) => (await openBubblewrap(undefined, ...which)).engine;
   const name = 'bubblewrap as an ordinary user';
   return { name, mode: 'bubblewrap', settings: BUBBLEWRAP, unavailable, open };
 }

@@ -5,6 +5,8 @@ import { MAX_OPEN_FILES, SANDBOX_UID } from './hardening.ts';
 const SHM_BYTES = 16 * 2 ** 20;
 const AGENT_DIR = '/opt/cronium';
 const NODE = '/usr/local/bin/node';
+/** The first descriptor beyond the standard ones: where bwrap finds the filter. */
+const FILTER_FD = 3;
 
 /** What of the host a sandbox sees, read-only. */
 export interface HostFiles {
@@ -18,6 +20,10 @@ export interface HostFiles {
   node: string;
   passwd: string;
   group: string;
+  /** Files of /proc that are hidden. */
+  masked: readonly string[];
+  /** A compiled seccomp filter; `undefined` where there is none for this processor. */
+  filter: string | undefined;
 }
 
 /** How each runtime's agent is started. The same as in its Dockerfile. */
@@ -83,11 +89,13 @@ export function bubblewrapArgs(
     ['--ro-bind', host.agents, AGENT_DIR],
     spec.runtime === 'nodejs' ? ['--ro-bind', host.node, NODE] : [],
     ['--proc', '/proc', '--dev', '/dev'],
+    host.masked.flatMap((path) => ['--ro-bind', '/dev/null', path]),
     tmpfs('/dev/shm', SHM_BYTES),
     tmpfs('/tmp', spec.tmpBytes),
     tmpfs('/run', spec.runBytes),
     // Both are memory without a bound as long as they can be written to.
     ['--remount-ro', '/dev', '--remount-ro', '/'],
+    host.filter === undefined ? [] : ['--seccomp', String(FILTER_FD)],
     ['--chdir', '/tmp', '--'],
     ['/usr/bin/prlimit', '--core=0', `--nofile=${MAX_OPEN_FILES}`],
     options.limitsEnabled ? [`--nproc=${spec.pids}`] : [],

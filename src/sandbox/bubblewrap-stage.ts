@@ -16,12 +16,22 @@ import {
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import type { SecurityLevel } from '../core/isolation.ts';
 import type { HostFiles } from './bubblewrap-args.ts';
-import { SANDBOX_UID } from './hardening.ts';
+import { maskedPaths, SANDBOX_UID } from './hardening.ts';
+import { compileFilter, encodeFilter, FILTERED_ARCHITECTURES } from './seccomp/bpf.ts';
+import { seccompProfile } from './seccomp/profile.ts';
 
 const SYSTEM_DIRECTORIES = ['/usr/bin', '/usr/lib', '/usr/lib32', '/usr/lib64'];
 const ROOT_DIRECTORIES = ['/bin', '/lib', '/lib32', '/lib64'];
 const OTHERS_MAY_READ_AND_ENTER = 0o005;
+
+export interface StageOptions {
+  instanceId: string;
+  runtimesDir: string;
+  node: string;
+  level: SecurityLevel;
+}
 
 /**
  * A directory with the files that sandboxes see and the host does not have in a place that every user can read: the agents, a
@@ -36,7 +46,7 @@ export class Stage {
     this.files = files;
   }
 
-  static async create(options: { instanceId: string; runtimesDir: string; node: string }): Promise<Stage> {
+  static async create(options: StageOptions): Promise<Stage> {
     const directory = await mkdtemp(join(tmpdir(), prefixOf(options.instanceId)));
     const agents = join(directory, 'runtimes');
     const passwd = join(directory, 'passwd');
@@ -49,6 +59,7 @@ export class Stage {
     });
     await writeFile(passwd, `sandbox:x:${SANDBOX_UID}:${SANDBOX_UID}::/tmp:/usr/bin/bash\n`);
     await writeFile(group, `sandbox:x:${SANDBOX_UID}:\n`);
+    const filter = await stageFilter(directory, options.level);
     // Sandboxes cannot keep what they compile, so each would compile the agent anew.
     await promisify(execFile)('/usr/bin/python3', [
       '-m',
@@ -60,7 +71,9 @@ export class Stage {
     ]);
     await openToAll(directory);
     const node = await readableByAll(await realpath(options.node), join(directory, 'node'));
-    return new Stage(directory, { ...(await systemFiles()), agents, node, passwd, group });
+    const masked = await filesAmong(maskedPaths(options.level) ?? []);
+    const system = await systemFiles();
+    return new Stage(directory, { ...system, agents, node, passwd, group, masked, filter });
   }
 
   /** Removes what an earlier run of this gateway staged. */
@@ -77,6 +90,27 @@ export class Stage {
 
 function prefixOf(instanceId: string): string {
   return `cronium-${instanceId}-`;
+}
+
+async function stageFilter(directory: string, level: SecurityLevel): Promise<string | undefined> {
+  const architecture = FILTERED_ARCHITECTURES.find((known) => known === process.arch);
+  if (architecture === undefined) return undefined;
+  const path = join(directory, 'seccomp.bpf');
+  await writeFile(path, encodeFilter(compileFilter(seccompProfile(level), architecture)));
+  return path;
+}
+
+/** The sandbox's /proc has the same files as this one; directories hold nothing there that a function may read. */
+async function filesAmong(paths: readonly string[]): Promise<string[]> {
+  const isFile = (path: string) =>
+    stat(path).then(
+      (found) => found.isFile(),
+      () => false,
+    );
+  const found = await Promise.all(
+    paths.map(async (path) => (path.startsWith('/proc/') && (await isFile(path)) ? [path] : [])),
+  );
+  return found.flat();
 }
 
 async function systemFiles(): Promise<Pick<HostFiles, 'system' | 'links'>> {

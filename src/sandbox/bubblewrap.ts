@@ -2,11 +2,14 @@ import { randomInt } from 'node:crypto';
 import { access, constants } from 'node:fs/promises';
 import type { Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { SecurityLevel } from '../core/isolation.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
+import { AgentBackend } from './backend.ts';
 import { bubblewrapArgs, confined } from './bubblewrap-args.ts';
 import { Stage } from './bubblewrap-stage.ts';
 import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
 import type { Launched, Launcher } from './launcher.ts';
+import { demandKernel, proveLevel } from './level-proof.ts';
 import { childrenOf, isAlive, processesRunning, signalProcess } from './process-tree.ts';
 import { ResourceManager, type Watch } from './resource-manager.ts';
 import { type Spawned, Spawner } from './spawner.ts';
@@ -17,6 +20,7 @@ export interface BubblewrapOptions {
   /** The Node.js binary that functions run on. */
   node: string;
   limitsEnabled: boolean;
+  level: SecurityLevel;
   /** For hosts where control groups are writable and must not be used. */
   useCgroups?: boolean;
 }
@@ -34,7 +38,7 @@ const GONE_TIMEOUT_MS = 5_000;
 export class BubblewrapLauncher implements Launcher {
   readonly isolation = 'bubblewrap';
   readonly kernel = 'host';
-  readonly level = 'basic';
+  readonly level: SecurityLevel;
   readonly #options: BubblewrapOptions;
   readonly #stage: Stage;
   readonly #spawner: Spawner;
@@ -52,6 +56,7 @@ export class BubblewrapLauncher implements Launcher {
     cgroups: Cgroups | undefined,
   ) {
     this.#options = options;
+    this.level = options.level;
     this.#stage = stage;
     this.#spawner = spawner;
     this.#cgroups = cgroups;
@@ -74,11 +79,15 @@ export class BubblewrapLauncher implements Launcher {
     const stage = await Stage.create(options);
     const spawner = await Spawner.start(stage.directory);
     const launcher = new BubblewrapLauncher(options, stage, spawner, cgroups);
-    await launcher.#prove().catch(async (error) => {
+    try {
+      demandKernel(options.level, launcher.kernel);
+      await launcher.#prove();
+      await proveLevel(new AgentBackend(launcher));
+      return launcher;
+    } catch (error) {
       await launcher.close();
       throw error;
-    });
-    return launcher;
+    }
   }
 
   /** What bounds memory, processes and processor time here. */
@@ -158,7 +167,9 @@ export class BubblewrapLauncher implements Launcher {
 
   #spawn(command: readonly string[], cgroup: Cgroup | undefined): Promise<Spawned> {
     const uid = this.#dropsUser ? FIRST_OUTER_UID + (this.#launches % OUTER_UIDS) : undefined;
-    return this.#spawner.spawn(confined(command, uid, cgroup?.directories ?? []));
+    const { filter } = this.#stage.files;
+    const files = filter === undefined ? [] : [filter];
+    return this.#spawner.spawn(confined(command, uid, cgroup?.directories ?? []), files);
   }
 }
 

@@ -1,4 +1,5 @@
 import { RUNTIMES } from '../core/event.ts';
+import type { SecurityLevel } from '../core/isolation.ts';
 import type { SandboxBackend } from '../core/sandbox.ts';
 import { messageOf } from '../errors.ts';
 import { AgentBackend } from './backend.ts';
@@ -14,6 +15,8 @@ export interface DetectOptions {
   bubblewrap: BubblewrapOptions;
   /** The OCI runtime that engines must use: `gvisor`, or one by its name; `auto` takes gVisor where it is proved. */
   ociRuntime: string;
+  /** What all of them must meet. */
+  level: SecurityLevel;
 }
 
 /** An isolation that this host cannot give, and what would change that. */
@@ -24,16 +27,18 @@ export interface Refusal {
   remedy: string;
 }
 
-/** Nothing here can isolate functions, so nothing may run. */
+/** Nothing here can isolate functions at the level asked for, so nothing may run: a level is never lowered. */
 export class NoIsolation extends Error {
   override readonly name = 'NoIsolation';
   readonly refusals: readonly Refusal[];
 
-  constructor(refusals: readonly Refusal[]) {
+  constructor(refusals: readonly Refusal[], level: SecurityLevel) {
     const lines = refusals.map(({ name, reason, remedy }) => `  ${name}: ${reason}\n    ${remedy}`);
-    super(
-      `Nothing on this host can isolate functions, and without isolation none is run:\n${lines.join('\n')}`,
-    );
+    const what =
+      level === 'basic'
+        ? 'Nothing on this host can isolate functions, and without isolation none is run'
+        : `Nothing on this host meets SECURITY_LEVEL=${level}, and no function is run at less`;
+    super(`${what}:\n${lines.join('\n')}`);
     this.refusals = refusals;
   }
 }
@@ -133,5 +138,5 @@ export async function detectBackend(
     if ('backend' in attempt) return { backend: attempt.backend, refusals };
     refusals.push(attempt.refusal);
   }
-  throw new NoIsolation(refusals);
+  throw new NoIsolation(refusals, options.level);
 }

@@ -14,13 +14,18 @@ const PROCESSES_OF_USER = 4_096;
 
 /** Something that an engine does not do, learnt when it refuses: an engine's name and version do not tell. */
 interface Quirk {
-  name: 'attaches after start' | 'sets no limit on processes itself' | 'has no init';
+  name:
+    | 'attaches after start'
+    | 'reads the seccomp profile from a file'
+    | 'sets no limit on processes itself'
+    | 'has no init';
   refusal: RegExp;
 }
 
 const QUIRKS: readonly Quirk[] = [
   { name: 'sets no limit on processes itself', refusal: /setting rlimit/i },
   { name: 'has no init', refusal: /(container-init|init) binary .*(not found|no such file)|init_path/i },
+  { name: 'reads the seccomp profile from a file', refusal: /opening seccomp profile failed/i },
   { name: 'attaches after start', refusal: /can only attach to|state improper/i },
 ];
 
@@ -46,6 +51,10 @@ export class Dialect {
 
   get attachesAfterStart(): boolean {
     return this.#known.has('attaches after start');
+  }
+
+  get readsProfileFromFile(): boolean {
+    return this.#known.has('reads the seccomp profile from a file');
   }
 
   /** The container in this engine's words, with what its runtime needs. */
@@ -75,12 +84,15 @@ function forPodman(options: ContainerCreateOptions): ContainerCreateOptions {
     // It has another word for the owner, and would fill the directory with what the image has there.
     `${words.replace(/,[ug]id=\d+/g, '')},U,notmpcopyup`,
   ]);
+  const { MaskedPaths: masked, ...host } = options.HostConfig ?? {};
+  const masks = masked === undefined ? [] : [`mask=${masked.join(':')}`];
   return {
     ...options,
     // Removed by force, it would be asked first, and waited for.
     StopTimeout: 0,
     HostConfig: {
-      ...options.HostConfig,
+      ...host,
+      SecurityOpt: [...(host.SecurityOpt ?? []), ...masks],
       // With a read-only root, it makes this one writable, and without a bound.
       Tmpfs: {
         ...Object.fromEntries(tmpfs),

@@ -3,7 +3,7 @@ import type { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Runtime } from '../core/event.ts';
-import type { Kernel } from '../core/isolation.ts';
+import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
 import { AgentBackend } from './backend.ts';
 import { Dialect, GVISOR_OVERHEAD_BYTES } from './dialect.ts';
@@ -11,8 +11,9 @@ import { AttachedChannel } from './docker-stream.ts';
 import { answered, EngineClient, type EngineKind, statusOf } from './engine-client.ts';
 import { containerOptions, OWNER_LABEL } from './hardening.ts';
 import { Images, type ImagesOptions } from './images.ts';
-import { PROOF_MEMORY_BYTES, proveKernel } from './kernel-proof.ts';
+import { PROOF_SPEC, proveKernel } from './kernel-proof.ts';
 import type { Launched, Launcher } from './launcher.ts';
+import { demandKernel, proveLevel } from './level-proof.ts';
 import {
   chooseRuntime,
   GVISOR_REMEDY,
@@ -21,6 +22,8 @@ import {
   type WantedRuntime,
 } from './oci-runtime.ts';
 import { REMOVAL_TIMEOUT_MS, Removals } from './removals.ts';
+import { seccompProfile } from './seccomp/profile.ts';
+import { ProfileFile } from './seccomp/profile-file.ts';
 import { Tail } from './tail.ts';
 
 export interface DockerOptions extends ImagesOptions {
@@ -30,6 +33,7 @@ export interface DockerOptions extends ImagesOptions {
   /** Marks this gateway's containers, and survives its restarts. */
   instanceId: string;
   limitsEnabled: boolean;
+  level: SecurityLevel;
   onEngineError: (error: unknown) => void;
 }
 
@@ -45,21 +49,29 @@ const NO_BODY = Buffer.alloc(0);
 /** Sandboxes as containers of an engine that speaks Docker's API, with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
   readonly isolation: string;
-  readonly level = 'basic';
+  readonly level: SecurityLevel;
   readonly #engine: EngineClient;
   readonly #runtime: OciRuntime;
   readonly #images: Images;
   readonly #options: DockerOptions;
   readonly #dialect: Dialect;
   readonly #removals: Removals;
+  readonly #profile: ProfileFile;
   #kernel: Kernel;
 
-  private constructor(engine: EngineClient, runtime: OciRuntime, options: DockerOptions) {
+  private constructor(
+    engine: EngineClient,
+    runtime: OciRuntime,
+    options: DockerOptions,
+    profile: ProfileFile,
+  ) {
     this.#engine = engine;
     this.#runtime = runtime;
     this.#options = options;
+    this.level = options.level;
     this.#images = new Images(engine.docker, options);
     this.#dialect = new Dialect(engine.kind);
+    this.#profile = profile;
     this.#removals = new Removals(engine, options.onEngineError);
     this.#kernel = runtime.promises;
     this.isolation = `${engine.kind}+${runtime.name}`;
@@ -71,12 +83,16 @@ export class DockerLauncher implements Launcher {
    */
   static async connect(options: DockerOptions, wanted: WantedRuntime = 'default'): Promise<DockerLauncher> {
     const engine = await EngineClient.connect(options.engine, options.host);
+    const profile = new ProfileFile(seccompProfile(options.level));
     try {
       if (options.limitsEnabled && engine.info.MemoryLimit === false) throw new Error(NO_MEMORY_LIMIT);
-      const launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options);
+      const launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options, profile);
       if (!launcher.#runtime.isPlain) await launcher.#prove();
+      demandKernel(options.level, launcher.kernel);
+      await proveLevel(new AgentBackend(launcher));
       return launcher;
     } catch (error) {
+      await profile.remove();
       engine.close();
       throw error;
     }
@@ -101,7 +117,7 @@ export class DockerLauncher implements Launcher {
     if (
       kernel === 'gvisor' &&
       this.#options.limitsEnabled &&
-      !(memoryBytes! <= PROOF_MEMORY_BYTES + GVISOR_OVERHEAD_BYTES)
+      !(memoryBytes! <= PROOF_SPEC.memoryBytes + GVISOR_OVERHEAD_BYTES)
     )
       throw new NoSuchRuntime(
         `the runtime ${name} does not bound the memory of its sandboxes`,
@@ -176,15 +192,23 @@ export class DockerLauncher implements Launcher {
   async close(): Promise<void> {
     await this.#removals.close();
     await answered(this.sweep(), this.#engine.kind, SWEEP_TIMEOUT_MS).catch(this.#options.onEngineError);
+    await this.#profile.remove();
     this.#engine.close();
   }
 
+  /** `undefined` where the engine's own is right, or the kernel is gVisor's, which filters by itself what reaches the host. */
+  async #seccompProfile(): Promise<string | undefined> {
+    if (!isAtLeast(this.level, 'enhanced') || this.#kernel === 'gvisor') return undefined;
+    return this.#dialect.readsProfileFromFile ? this.#profile.path() : this.#profile.text;
+  }
+
   async #create(spec: SandboxSpec, retried = false): Promise<{ container: Docker.Container; image: string }> {
-    const { instanceId, limitsEnabled } = this.#options;
+    const { instanceId, limitsEnabled, level } = this.#options;
     const image = await this.#images.ensure(spec.runtime);
     const name = `cronium-${spec.runtime}-${randomBytes(8).toString('hex')}`;
     const { docker, info } = this.#engine;
-    const options = containerOptions({ image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU });
+    const plan = { image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU, level };
+    const options = containerOptions({ ...plan, seccomp: await this.#seccompProfile() });
     try {
       const adapted = this.#dialect.adapt(options, spec, this.#runtime, this.#kernel);
       return { container: await docker.createContainer(inBodyAlone(adapted)), image };

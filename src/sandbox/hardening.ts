@@ -1,10 +1,52 @@
 import type { ContainerCreateOptions } from 'dockerode';
+import type { Runtime } from '../core/event.ts';
+import { isAtLeast, type SecurityLevel } from '../core/isolation.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
 
 /** Who everything in a sandbox runs as; the number and not a name, so that no image can give the name another meaning. */
 export const SANDBOX_UID = 1_000;
 export const MAX_OPEN_FILES = 1_024;
 const SHM_BYTES = 16 * 2 ** 20;
+
+/** What engines hide by default, and what else of /proc and /sys tells of the host and is of no use to a function. */
+const MASKED_BY_DEFAULT = [
+  ...[
+    'asound',
+    'acpi',
+    'kcore',
+    'keys',
+    'latency_stats',
+    'timer_list',
+    'timer_stats',
+    'sched_debug',
+    'scsi',
+  ].map((name) => `/proc/${name}`),
+  ...['/sys/firmware', '/sys/devices/virtual/powercap'],
+];
+const MASKED_FROM_ENHANCED = [
+  ...['buddyinfo', 'cmdline', 'config.gz', 'crypto', 'devices', 'diskstats', 'driver', 'interrupts', 'iomem'],
+  ...[
+    'ioports',
+    'kallsyms',
+    'key-users',
+    'kmsg',
+    'locks',
+    'modules',
+    'pagetypeinfo',
+    'partitions',
+    'schedstat',
+  ],
+  ...['slabinfo', 'softirqs', 'swaps', 'vmallocinfo', 'zoneinfo'],
+].map((name) => `/proc/${name}`);
+const MASKED_OF_SYS = [
+  ...['block', 'bus', 'class', 'dev', 'hypervisor', 'kernel', 'module', 'power', 'devices/virtual/dmi'],
+].map((name) => `/sys/${name}`);
+
+/** What a sandbox cannot see; `undefined` where that is left to the engine. */
+export function maskedPaths(level: SecurityLevel): string[] | undefined {
+  if (!isAtLeast(level, 'enhanced')) return undefined;
+  return [...MASKED_BY_DEFAULT, ...MASKED_FROM_ENHANCED, ...MASKED_OF_SYS];
+}
 
 /** The labels by which a gateway knows its own containers again. */
 export const OWNER_LABEL = 'cronium.instance';
@@ -18,11 +60,15 @@ export interface ContainerPlan {
   limitsEnabled: boolean;
   /** CPUs that the engine has: it refuses a quota above them. */
   engineCpus: number;
+  level: SecurityLevel;
+  /** A seccomp profile, as JSON, in place of the engine's own. */
+  seccomp: string | undefined;
 }
 
 /** The container that a sandbox is: unprivileged, read-only, without network, and with nothing of the host in it. */
 export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
-  const { spec } = plan;
+  const { spec, level, seccomp } = plan;
+  const masked = maskedPaths(level);
   return {
     name: plan.name,
     Image: plan.image,
@@ -40,14 +86,15 @@ export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
       NetworkMode: 'none',
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges'],
+      SecurityOpt: ['no-new-privileges', ...(seccomp === undefined ? [] : [`seccomp=${seccomp}`])],
+      ...(masked !== undefined && { MaskedPaths: masked }),
       // A process 1 that reaps: what functions leave behind must not fill the limit on processes.
       Init: true,
       IpcMode: 'private',
       ShmSize: SHM_BYTES,
       Tmpfs: {
-        '/tmp': tmpfs(spec.tmpBytes),
-        '/run': tmpfs(spec.runBytes),
+        '/tmp': tmpfs(spec.tmpBytes, runsProgramsOfTmp(spec.runtime, level)),
+        '/run': tmpfs(spec.runBytes, level === 'basic'),
       },
       // What a function prints comes by the protocol; the engine must not keep a second copy on the host's disk.
       LogConfig: { Type: 'none', Config: {} },
@@ -60,9 +107,14 @@ export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
   };
 }
 
-function tmpfs(bytes: number): string {
+/** Python and Node.js load native modules from files, which a function can only have unpacked into /tmp. */
+function runsProgramsOfTmp(runtime: Runtime, level: SecurityLevel): boolean {
+  return level === 'basic' || (level === 'enhanced' && runtime !== 'bash');
+}
+
+function tmpfs(bytes: number, exec: boolean): string {
   // Its owner by number too: some versions of runc put the mode of the image's own directory in place of the one asked for.
-  return `rw,exec,nosuid,nodev,size=${bytes},mode=1777,uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
+  return `rw,${exec ? 'exec' : 'noexec'},nosuid,nodev,size=${bytes},mode=1777,uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
 }
 
 function limits(spec: SandboxSpec, engineCpus: number) {

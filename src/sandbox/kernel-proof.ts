@@ -3,7 +3,8 @@ import type { Kernel } from '../core/isolation.ts';
 import type { SandboxBackend, SandboxSpec } from '../core/sandbox.ts';
 import { runOnce } from './trial.ts';
 
-const SPEC: SandboxSpec = {
+/** The sandbox of a proof. */
+export const PROOF_SPEC: SandboxSpec = {
   runtime: 'python',
   memoryBytes: 64 * 2 ** 20,
   cpus: 1,
@@ -45,16 +46,13 @@ export interface Proof {
   memoryBytes: number | undefined;
 }
 
-/** What the sandbox of the proof may use. */
-export const PROOF_MEMORY_BYTES = SPEC.memoryBytes;
-
 /**
  * Boots a sandbox, looks at its kernel from inside and compares it with the engine's.
  * @param engineKernel the version of the engine's kernel; where it is not known, nothing but the host's kernel is believed in
  * @throws GatewayError when no sandbox boots, Error when it does not answer
  */
 export async function proveKernel(backend: SandboxBackend, engineKernel: string | undefined): Promise<Proof> {
-  const outcome = await runOnce(backend, SPEC, LOOK, {});
+  const outcome = await runOnce(backend, PROOF_SPEC, LOOK, {});
   if (outcome.status === 'failed')
     throw new Error(`a sandbox could not be looked at: ${outcome.failure.message}`);
   const seen = evidence.parse(outcome.result?.value);

@@ -11,6 +11,8 @@ export interface SpawnOrder {
   command: readonly string[];
   /** Becomes the process's standard input and output. */
   fd: number;
+  /** Files that the process gets, opened for reading, as its descriptors from 3 on. */
+  files: readonly string[];
 }
 export type SpawnReport = { id: number } & (
   | { pid: number | null }
@@ -107,7 +109,8 @@ export class Spawner {
     return new Spawner(worker, server, directory);
   }
 
-  async spawn(command: readonly string[]): Promise<Spawned> {
+  /** @param files opened for reading; the process has them as its descriptors from 3 on */
+  async spawn(command: readonly string[], files: readonly string[] = []): Promise<Spawned> {
     const pair = this.#pairing.then(() => this.#pair());
     this.#pairing = pair.catch(() => {});
     const { here, there } = await pair;
@@ -115,7 +118,7 @@ export class Spawner {
     const id = this.#count;
     const spawned = new SpawnedProcess(here);
     this.#processes.set(id, spawned);
-    this.#worker.postMessage({ id, command, fd: fdOf(there) } satisfies SpawnOrder);
+    this.#worker.postMessage({ id, command, fd: fdOf(there), files } satisfies SpawnOrder);
     await spawned.started;
     // The process has its own copy; the channel must end when it does.
     there.destroy();

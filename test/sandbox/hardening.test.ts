@@ -1,4 +1,6 @@
 import { describe, expect, test } from 'vitest';
+import type { Runtime } from '../../src/core/event.ts';
+import type { SecurityLevel } from '../../src/core/isolation.ts';
 import type { SandboxSpec } from '../../src/core/sandbox.ts';
 import { bubblewrapArgs, type HostFiles } from '../../src/sandbox/bubblewrap-args.ts';
 import { containerOptions } from '../../src/sandbox/hardening.ts';
@@ -12,14 +14,24 @@ const spec: SandboxSpec = {
   runBytes: 10_000_000,
 };
 
-function options(over: { cpus?: number; engineCpus?: number; limitsEnabled?: boolean } = {}) {
+function options(
+  over: {
+    cpus?: number;
+    engineCpus?: number;
+    limitsEnabled?: boolean;
+    level?: SecurityLevel;
+    runtime?: Runtime;
+  } = {},
+) {
   return containerOptions({
     image: 'image:tag',
     name: 'name',
-    spec: { ...spec, cpus: over.cpus ?? spec.cpus },
+    spec: { ...spec, cpus: over.cpus ?? spec.cpus, runtime: over.runtime ?? spec.runtime },
     instanceId: 'gateway-1',
     limitsEnabled: over.limitsEnabled ?? true,
     engineCpus: over.engineCpus ?? 2,
+    level: over.level ?? 'basic',
+    seccomp: over.level === undefined ? undefined : '{}',
   });
 }
 
@@ -47,6 +59,27 @@ describe('a container', () => {
     ])
       expect(HostConfig).not.toHaveProperty(member);
     expect(made).not.toHaveProperty('Env');
+  });
+
+  test('at enhanced is given a filter, and shows less of the host', () => {
+    const { SecurityOpt, MaskedPaths } = options({ level: 'enhanced' }).HostConfig!;
+    expect(SecurityOpt).toEqual(['no-new-privileges', 'seccomp={}']);
+    expect(MaskedPaths).toEqual(expect.arrayContaining(['/proc/kcore', '/proc/kallsyms', '/sys/firmware']));
+    expect(options().HostConfig).not.toHaveProperty('MaskedPaths');
+  });
+
+  test.each<[SecurityLevel, Runtime, string, string]>([
+    ['basic', 'bash', 'exec', 'exec'],
+    ['enhanced', 'python', 'exec', 'noexec'],
+    ['enhanced', 'nodejs', 'exec', 'noexec'],
+    ['enhanced', 'bash', 'noexec', 'noexec'],
+    ['paranoid', 'nodejs', 'noexec', 'noexec'],
+  ])('at %s, %s may start programs of: /tmp %s, /run %s', (level, runtime, ofTmp, ofRun) => {
+    const { '/tmp': tmp, '/run': run } = options({ level, runtime }).HostConfig!.Tmpfs as Record<
+      string,
+      string
+    >;
+    expect([tmp!.split(',')[1], run!.split(',')[1]]).toEqual([ofTmp, ofRun]);
   });
 
   test('is known again as of this gateway', () => {
@@ -95,6 +128,8 @@ describe('the arguments of bwrap', () => {
     node: '/staged/node',
     passwd: '/staged/passwd',
     group: '/staged/group',
+    masked: ['/proc/kallsyms'],
+    filter: '/staged/seccomp.bpf',
   };
   const args = (over: Partial<SandboxSpec> = {}, limitsEnabled = true) =>
     bubblewrapArgs({ ...spec, ...over }, host, { id: 'one', limitsEnabled });
@@ -117,7 +152,25 @@ describe('the arguments of bwrap', () => {
     expect(args()).not.toContain('--bind');
     expect(args()).not.toContain('--dev-bind');
     const bound = args().flatMap((word, at, all) => (word === '--ro-bind' ? [all[at + 1]] : []));
-    expect(bound).toEqual(['/usr/bin', '/usr/lib', '/staged/passwd', '/staged/group', '/staged/runtimes']);
+    expect(bound).toEqual([
+      '/usr/bin',
+      '/usr/lib',
+      '/staged/passwd',
+      '/staged/group',
+      '/staged/runtimes',
+      '/dev/null',
+    ]);
+  });
+
+  test('filter system calls, and hide files of /proc behind nothing', () => {
+    expect(line()).toContain('--seccomp 3');
+    expect(line()).toContain('--ro-bind /dev/null /proc/kallsyms');
+    const unfiltered = bubblewrapArgs(
+      spec,
+      { ...host, filter: undefined },
+      { id: 'one', limitsEnabled: true },
+    );
+    expect(unfiltered).not.toContain('--seccomp');
   });
 
   test('bound every directory that can be written, and make the rest read-only last', () => {

@@ -5,12 +5,15 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import Docker from 'dockerode';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SecurityLevel } from '../../src/core/isolation.ts';
 import { baseImages, RUNTIMES_DIR } from '../../src/engine-config.ts';
 import { messageOf } from '../../src/errors.ts';
 import { AgentBackend } from '../../src/sandbox/backend.ts';
 import { DockerLauncher } from '../../src/sandbox/docker.ts';
 import { containerOptions, OWNER_LABEL } from '../../src/sandbox/hardening.ts';
 import { readContext, recipeOf } from '../../src/sandbox/image-recipe.ts';
+import { ociProfileText } from '../../src/sandbox/seccomp/oci.ts';
+import { seccompProfile } from '../../src/sandbox/seccomp/profile.ts';
 import { ENGINE_CALLS } from '../../src/socket-proxy/calls.ts';
 import { ownImages } from '../../src/socket-proxy/own-images.ts';
 import { SocketProxy } from '../../src/socket-proxy/server.ts';
@@ -165,10 +168,11 @@ await onEngine('docker', () => {
       return { status: response.statusCode, message: await text(response) };
     }
 
-    const sandbox = () => {
+    const sandbox = (level: SecurityLevel = 'basic') => {
       const instanceId = newInstanceId();
       const plan = { image, name: 'unused', spec: smallSpec('python'), instanceId, limitsEnabled: true };
-      const { name: _, ...body } = containerOptions({ ...plan, engineCpus: 2 });
+      const seccomp = level === 'basic' ? undefined : ociProfileText(seccompProfile(level));
+      const { name: _, ...body } = containerOptions({ ...plan, engineCpus: 2, level, seccomp });
       return body;
     };
 
@@ -202,6 +206,12 @@ await onEngine('docker', () => {
       ['a runtime by its path', { Runtime: '/tmp/evil' }],
       ['memory in place of the host’s', { Tmpfs: { '/': 'rw' } }],
     ];
+    test.each(['basic', 'enhanced', 'paranoid'] as const)('creates a container of %s', async (level) => {
+      const { status, message } = await ask('POST', '/containers/create?name=cronium-level', sandbox(level));
+      expect([status, message]).toEqual([201, expect.stringContaining('Id')]);
+      await docker.getContainer('cronium-level').remove({ force: true });
+    });
+
     test.each(HOST)('creates no container with %s', async (_, changes) => {
       const body = sandbox();
       const changed = { ...body, HostConfig: { ...body.HostConfig, ...changes } };
