@@ -4,6 +4,7 @@ export type ErrorCode =
   | 'invalid_json'
   | 'unauthorized'
   | 'invalid_token'
+  | 'invalid_signature'
   | 'insufficient_scope'
   | 'event_disabled'
   | 'not_found'
@@ -38,6 +39,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   invalid_json: 400,
   unauthorized: 401,
   invalid_token: 401,
+  invalid_signature: 401,
   insufficient_scope: 403,
   event_disabled: 403,
   not_found: 404,

@@ -6,6 +6,7 @@ import type { AuditRecord, Outcome } from './entry.ts';
 const REFUSALS: ReadonlySet<string> = new Set<ErrorCode>([
   'unauthorized',
   'invalid_token',
+  'invalid_signature',
   'insufficient_scope',
   'event_disabled',
   'too_many_requests',

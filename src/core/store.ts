@@ -1,6 +1,7 @@
 import type { AliasStore } from './alias.ts';
 import type { Trigger } from './enqueue.ts';
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
+import type { IdempotencyStore } from './idempotency.ts';
 import type { QueueChange, QueueStore } from './queue/queue.ts';
 import type { Exit } from './sandbox.ts';
 import type { VariableStore } from './variables.ts';
@@ -134,6 +135,7 @@ export interface Store extends AsyncDisposable {
   readonly aliases: AliasStore;
   readonly invocations: InvocationStore;
   readonly queue: QueueStore;
+  readonly idempotency: IdempotencyStore;
   readonly variables: VariableStore;
   /**
    * Calls back, for as long as the store is open, whenever an event or its aliases may have been changed through another gateway: with its

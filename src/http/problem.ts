@@ -51,9 +51,10 @@ export function problem(error: GatewayError, headers: Record<string, string> = {
   return new Response(JSON.stringify(body), { status, headers: all });
 }
 
-/** RFC 6750, section 3: no error attribute for who sent no token at all. */
+/** RFC 6750, section 3: no error attribute for who sent no token at all. A webhook's senders sign, each in its way. */
 function challengeOf({ code, message, scope }: GatewayError): string | undefined {
   if (code === 'unauthorized') return 'Bearer realm="cronium"';
+  if (code === 'invalid_signature') return 'Webhook realm="cronium"';
   if (code !== 'invalid_token' && code !== 'insufficient_scope') return undefined;
   const attributes = [`realm="cronium"`, `error="${code}"`, `error_description="${quotable(message)}"`];
   if (scope !== undefined) attributes.push(`scope="${quotable(scope)}"`);

@@ -6,6 +6,7 @@ import { durable } from './migrations/0003-durable.ts';
 import { webhooks } from './migrations/0004-webhooks.ts';
 import { aliases } from './migrations/0005-aliases.ts';
 import { receipts } from './migrations/0007-receipts.ts';
+import { idempotency } from './migrations/0008-idempotency.ts';
 import type { Database } from './schema.ts';
 import { DatabaseError } from './unavailable.ts';
 
@@ -21,6 +22,7 @@ export async function migrate(dialect: StoreDialect, db: Database): Promise<void
     '0004-webhooks': webhooks(dialect),
     '0005-aliases': aliases(dialect),
     '0007-receipts': receipts(dialect),
+    '0008-idempotency': idempotency(dialect),
   };
   await dialect.exclusively(db, async (connection) => {
     const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });

@@ -148,6 +148,20 @@ export interface VariableUsageTable {
   bytes: number;
 }
 
+export interface IdempotencyKeyTable {
+  /** Hex SHA-256 of scope and key. */
+  key: string;
+  fingerprint: string;
+  /** Who has the key. */
+  invocation_id: string;
+  lease_until: Milliseconds;
+  expires_at: Milliseconds;
+  /** JSON, without the body; `null` while it runs. */
+  answer: string | null;
+  /** Base64. */
+  body: string | null;
+}
+
 export interface MetaTable {
   key: string;
   value: string;
@@ -164,6 +178,7 @@ export interface Schema {
   invocation_results: InvocationResultTable;
   dedup_keys: DedupKeyTable;
   deliveries: DeliveryTable;
+  idempotency_keys: IdempotencyKeyTable;
   meta: MetaTable;
 }
 

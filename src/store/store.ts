@@ -3,6 +3,7 @@ import type { QueueChange } from '../core/queue/queue.ts';
 import type { Store } from '../core/store.ts';
 import { createAliasStore } from './aliases.ts';
 import { createEventStore } from './events.ts';
+import { createIdempotencyStore } from './idempotency.ts';
 import { createInvocationStore } from './invocations.ts';
 import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
@@ -74,6 +75,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     aliases: createAliasStore(db, now),
     invocations: createInvocationStore(db),
     queue: createQueueStore(db, dialect),
+    idempotency: createIdempotencyStore(db, now),
     variables: createVariableStore(db, box, now),
     onEventChanged(listener: (name: string | undefined) => void) {
       listeners.add(listener);

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventAuth, EventDraft } from '../../src/core/event.ts';
 import type { Store } from '../../src/core/store.ts';
 import { aliasesContract } from './aliases.ts';
+import { idempotencyContract } from './idempotency.ts';
 import { draft, invocation } from './samples.ts';
 import { variablesContract } from './variables.ts';
 import { versionsContract } from './versions.ts';
@@ -145,6 +146,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     describe('aliases of events', () => aliasesContract(() => store));
 
     describe('variables', () => variablesContract(() => store));
+
+    describe('idempotency keys', () => idempotencyContract(() => store));
 
     describe('invocations', () => {
       test('what was saved is found again, field by field', async () => {
