@@ -129,6 +129,9 @@ export const settings = z.object({
   MAX_STREAM_BYTES: whole(1, 1_099_511_627_776)
     .default(104_857_600)
     .describe('Largest streamed response, bytes'),
+  IDEMPOTENCY_TTL_MS: whole(1_000, 2_592_000_000)
+    .default(86_400_000)
+    .describe('How long the answer to a request with an Idempotency-Key is kept, ms'),
   MAX_LOG_BYTES: whole(0, 16_777_216).default(262_144).describe('Log that is kept of an invocation, bytes'),
 
   METRICS_TOKEN: z

@@ -11,6 +11,9 @@ export type ErrorCode =
   | 'method_not_allowed'
   | 'event_exists'
   | 'variable_quota_exceeded'
+  | 'idempotency_conflict'
+  | 'idempotency_mismatch'
+  | 'answer_not_kept'
   | 'precondition_failed'
   | 'request_timeout'
   | 'body_too_large'
@@ -46,6 +49,9 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   method_not_allowed: 405,
   event_exists: 409,
   variable_quota_exceeded: 409,
+  idempotency_conflict: 409,
+  idempotency_mismatch: 422,
+  answer_not_kept: 422,
   precondition_failed: 412,
   request_timeout: 408,
   body_too_large: 413,
@@ -86,6 +92,8 @@ export interface GatewayErrorOptions {
   timing?: Timing;
   /** The scope that would have allowed it, for `insufficient_scope`. */
   scope?: string;
+  /** It is what an earlier request with the same key came to. */
+  replayed?: boolean;
   cause?: unknown;
 }
 
@@ -98,6 +106,7 @@ export class GatewayError extends Error {
   readonly invocationId: string | undefined;
   readonly timing: Timing;
   readonly scope: string | undefined;
+  readonly replayed: boolean;
 
   constructor(code: ErrorCode, message: string, options: GatewayErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -107,6 +116,7 @@ export class GatewayError extends Error {
     this.invocationId = options.invocationId;
     this.timing = { ...options.timing };
     this.scope = options.scope;
+    this.replayed = options.replayed ?? false;
   }
 
   get status(): number {

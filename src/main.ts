@@ -187,6 +187,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     },
     invoker: audit === undefined ? invoker : auditedInvoker(invoker, audit),
     enqueuer,
+    idempotency: store.idempotency,
     pools: () => pools.status(),
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,

@@ -8,8 +8,10 @@ export type KeptAnswer = { invocationId: string } & (
       statusCode: number;
       headers: Record<string, string>;
       cookies: string[];
+      version: number;
       start: StartKind;
       isolation: string;
+      receipt?: string;
       body: Uint8Array;
     }
   /** The function failed. */

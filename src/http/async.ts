@@ -1,7 +1,11 @@
 import type { Context } from 'hono';
 import type { EnqueueRequest } from '../core/enqueue.ts';
+import type { Event } from '../core/event.ts';
+import { enqueueOnce, type Once } from '../core/once.ts';
 import { GatewayError } from '../errors.ts';
 import type { AppDeps, AppEnv } from './context.ts';
+import { REPLAYED_HEADER } from './function-response.ts';
+import { onceDeps } from './idempotency-key.ts';
 
 const MAX_URL_LENGTH = 2_048;
 
@@ -30,17 +34,28 @@ export function callbackOf(c: Context<AppEnv>, userId: string | null): { callbac
   throw new GatewayError('validation_failed', `X-Callback-Url ${message}`, { faults });
 }
 
-/** Takes the invocation and says where its result will be. */
+/** Takes the invocation, or finds it taken, and says where its result will be. */
 export async function acceptAsync(
   c: Context<AppEnv>,
-  deps: Pick<AppDeps, 'enqueuer'>,
+  deps: AppDeps,
   request: EnqueueRequest,
+  once: Once | undefined,
 ): Promise<Response> {
-  const { id } = await deps.enqueuer.enqueue(request);
-  const location = `/v1/invocations/${id}`;
-  const headers = new Headers({ location, 'x-cronium-invocation-id': id });
+  const { id, duplicate } =
+    once === undefined
+      ? await deps.enqueuer.enqueue(request)
+      : await enqueueOnce(request, once, onceDeps(deps));
+  const response = accepted(id, request.event);
   if (/\brespond-async\b/i.test(c.req.header('prefer') ?? ''))
-    headers.set('preference-applied', 'respond-async');
-  const body = { id, status: 'queued', event: request.event.name, version: request.event.current.version };
-  return Response.json(body, { status: 202, headers });
+    response.headers.set('preference-applied', 'respond-async');
+  if (duplicate) response.headers.set(REPLAYED_HEADER, 'true');
+  return response;
+}
+
+export function accepted(id: string, { name, current }: Event): Response {
+  const headers = { location: `/v1/invocations/${id}`, 'x-cronium-invocation-id': id };
+  return Response.json(
+    { id, status: 'queued', event: name, version: current.version },
+    { status: 202, headers },
+  );
 }

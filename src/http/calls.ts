@@ -46,3 +46,19 @@ export const failedFor = (invocationId: string) =>
 export function hidesOwnWords(code: ErrorCode): boolean {
   return OWN_WORDS.has(code);
 }
+
+/** What a failed invocation says to its caller; of an earlier one that it repeats, or waits for, the id stays. */
+export function forCaller(error: unknown, invocationId: string, isOwner: boolean): unknown {
+  if (!(error instanceof GatewayError)) return error;
+  const { code, faults, retryAfterSeconds, timing, replayed } = error;
+  const id = error.invocationId ?? invocationId;
+  const message = isOwner || !hidesOwnWords(code) ? error.message : failedFor(id);
+  return new GatewayError(code, message, {
+    invocationId: id,
+    faults,
+    timing,
+    replayed,
+    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    cause: error,
+  });
+}

@@ -7,6 +7,7 @@ import type { Config } from '../config.ts';
 import type { AliasStore } from '../core/alias.ts';
 import type { Enqueuer } from '../core/enqueue.ts';
 import type { Event } from '../core/event.ts';
+import type { IdempotencyStore } from '../core/idempotency.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
@@ -17,7 +18,14 @@ import { demandScope, type Scope } from './scopes.ts';
 
 export type AppConfig = Pick<
   Config,
-  'PUBLIC_URL' | 'TIERS' | 'MAX_BODY_BYTES' | 'DEFAULT_TIMEOUT_MS' | 'DEFAULT_MEMORY_MB' | 'DEFAULT_CPUS'
+  | 'IDEMPOTENCY_TTL_MS'
+  | 'QUEUE_TIMEOUT_MS'
+  | 'PUBLIC_URL'
+  | 'TIERS'
+  | 'MAX_BODY_BYTES'
+  | 'DEFAULT_TIMEOUT_MS'
+  | 'DEFAULT_MEMORY_MB'
+  | 'DEFAULT_CPUS'
 >;
 
 export interface Readiness {
@@ -78,6 +86,7 @@ export interface AppDeps {
   invoker: Invoker;
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;
+  idempotency: IdempotencyStore;
   pools: () => PoolStatus[];
   auth: Authenticator;
   ready: () => Promise<Readiness>;

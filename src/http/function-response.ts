@@ -19,6 +19,8 @@ const BODILESS = new Set([204, 205, 304]);
 
 /** Tells callers which version ran, of those that an alias may stand for. */
 export const VERSION_HEADER = 'x-cronium-version';
+/** Tells callers that an earlier request with their key was answered so. */
+export const REPLAYED_HEADER = 'idempotent-replayed';
 
 /** A function's answer as HTTP. A body that fails on its way cuts the connection, so that nobody takes it for whole. */
 export function toResponse(

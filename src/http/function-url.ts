@@ -1,23 +1,31 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
+import { invokeOnce } from '../core/once.ts';
 import { parseTarget, withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
-import { GatewayError } from '../errors.ts';
 import { acceptAsync, asksForAsync, callbackOf } from './async.ts';
 import { isGenuine } from './auth.ts';
 import { readBody } from './body.ts';
-import { asksForCold, demandEnabled, failedFor, findEvent, hidesOwnWords } from './calls.ts';
+import { asksForCold, demandEnabled, findEvent, forCaller } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, bindingsOf, remoteAddressOf } from './context.ts';
-import { toResponse } from './function-response.ts';
+import { REPLAYED_HEADER, toResponse } from './function-response.ts';
+import { onceDeps, onceOf } from './idempotency-key.ts';
 import { bearer, problems } from './openapi.ts';
 import { buildPayload } from './payload.ts';
 import type { Principal } from './principal.ts';
 import { receiptWanted } from './receipts.ts';
 import { demandInvoke } from './scopes.ts';
+import { serveWebhook } from './webhooks/serve.ts';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 const eventParam = z.string().openapi({ example: 'hello@3' });
+const idempotencyKeyHeader = z.object({
+  'idempotency-key': z.string().optional().openapi({
+    description: 'The function runs once for each key; the first answer is kept and given again',
+    example: '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+  }),
+});
 const DOCUMENTED = [
   { path: '/e/{event}', params: z.object({ event: eventParam }), where: '' },
   { path: '/e/{event}/{path}', params: z.object({ event: eventParam, path: z.string() }), where: 'Path' },
@@ -38,11 +46,11 @@ export function registerFunctionUrl(app: App, deps: AppDeps): void {
         description:
           'Any method and any path below the function’s URL are the function’s. After the name, `@` and a number call that version, `:` and an alias what it points to.',
         security: [...bearer, {}],
-        request: { params },
+        request: { params, headers: idempotencyKeyHeader },
         responses: {
           200: { description: 'Whatever the function answers, with whatever status' },
           202: { description: 'Stored, after `Prefer: respond-async`; `Location` will have the result' },
-          ...problems(401, 403, 404, 413, 429, 502, 503, 504),
+          ...problems(401, 403, 404, 409, 413, 422, 429, 502, 503, 504),
         },
       });
     }
@@ -53,6 +61,8 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
   const target = parseTarget(c.req.param('event') ?? '');
   const served = await findEvent(target?.name ?? '', deps.events);
   c.set('event', served);
+  const { auth } = served;
+  if (typeof auth === 'object') return serveWebhook(c, deps, { served, auth, qualifier: target?.qualifier });
   const { principal, withholdAuthorization } = await identify(c, served, deps);
   if (principal !== undefined) c.set('principal', principal);
   const event = await withQualifier(served, target?.qualifier, deps);
@@ -65,6 +75,8 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
   const id = deps.newId();
   const address = remoteAddressOf(c);
   const parent = parseTraceparent(raw.headers.get('traceparent'));
+  const isAsync = asksForAsync(c);
+  const once = onceOf(c, { event, principal, body, isAsync }, deps.config);
   const request = {
     id,
     event,
@@ -84,16 +96,20 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
     }),
     ...(parent && { traceparent: formatTraceparent(parent) }),
   };
-  if (asksForAsync(c)) {
+  if (isAsync) {
     const callback = callbackOf(c, request.caller.userId);
-    return acceptAsync(c, deps, { ...request, trigger: 'async', ...callback });
+    return acceptAsync(c, deps, { ...request, trigger: 'async', ...callback }, once);
   }
   try {
-    const answer = await deps.invoker.invoke(
-      { ...request, forceCold, ...receiptWanted(c, body) },
-      raw.signal,
-    );
-    return toResponse(answer, raw.method, outgoing, event.current.version);
+    const call = { ...request, forceCold, ...receiptWanted(c, body) };
+    if (once === undefined) {
+      const answer = await deps.invoker.invoke(call, raw.signal);
+      return toResponse(answer, raw.method, outgoing, event.current.version);
+    }
+    const { answer, version, replayed } = await invokeOnce(call, once, onceDeps(deps));
+    const response = toResponse(answer, raw.method, outgoing, version);
+    if (replayed) response.headers.set(REPLAYED_HEADER, 'true');
+    return response;
   } catch (error) {
     throw forCaller(error, id, principal?.userId === event.ownerId);
   }
@@ -121,17 +137,4 @@ async function identify(
   } catch (error) {
     return { principal: undefined, withholdAuthorization: isGenuine(error) };
   }
-}
-
-function forCaller(error: unknown, invocationId: string, isOwner: boolean): unknown {
-  if (!(error instanceof GatewayError)) return error;
-  const { code, faults, retryAfterSeconds, timing } = error;
-  const message = isOwner || !hidesOwnWords(code) ? error.message : failedFor(invocationId);
-  return new GatewayError(code, message, {
-    invocationId,
-    faults,
-    timing,
-    ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
-    cause: error,
-  });
 }

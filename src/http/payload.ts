@@ -1,5 +1,12 @@
 import type { Event } from '../core/event.ts';
+import type { WebhookScheme } from '../core/webhook.ts';
 import type { Principal } from './principal.ts';
+
+/** Whose signature was checked, and by which id the sender names the delivery. */
+export interface WebhookDelivery {
+  scheme: WebhookScheme;
+  id: string | null;
+}
 
 /** AWS Lambda payload format 2.0, as function URLs send it. */
 export interface Payload {
@@ -16,7 +23,9 @@ export interface Payload {
     apiId: string;
     domainName: string;
     domainPrefix: string;
-    authorizer?: { jwt: { claims: Record<string, unknown>; scopes: string[] } };
+    authorizer?:
+      | { jwt: { claims: Record<string, unknown>; scopes: string[] } }
+      | { webhook: WebhookDelivery };
     http: { method: string; path: string; protocol: string; sourceIp: string; userAgent: string };
     requestId: string;
     routeKey: '$default';
@@ -32,6 +41,8 @@ export interface PayloadSource {
   requestId: string;
   event: Event;
   principal: Principal | undefined;
+  /** Given in place of a principal, when a signature was checked. */
+  webhook?: WebhookDelivery;
   method: string;
   /** Absolute, below `/e/<event>`. */
   url: string;
@@ -45,7 +56,7 @@ export interface PayloadSource {
 }
 
 export function buildPayload(source: PayloadSource): Payload {
-  const { event, principal, headers, requestId, now } = source;
+  const { event, principal, webhook, headers, requestId, now } = source;
   const { path, query } = split(source.url);
   const parameters = joined(new URLSearchParams(query));
   const cookies = cookiesOf(headers.get('cookie'));
@@ -63,9 +74,10 @@ export function buildPayload(source: PayloadSource): Payload {
       apiId: event.name,
       domainName,
       domainPrefix: domainName.split('.')[0] ?? '',
-      ...(principal === undefined
-        ? {}
-        : { authorizer: { jwt: { claims: { ...principal.claims }, scopes: [...principal.scopes] } } }),
+      ...(principal !== undefined && {
+        authorizer: { jwt: { claims: { ...principal.claims }, scopes: [...principal.scopes] } },
+      }),
+      ...(webhook !== undefined && { authorizer: { webhook } }),
       http: {
         method: source.method,
         path,

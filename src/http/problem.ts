@@ -5,7 +5,7 @@ import { HTTPException } from 'hono/http-exception';
 import type { Event } from '../core/event.ts';
 import { type Fault, GatewayError } from '../errors.ts';
 import type { AppEnv, Logger } from './context.ts';
-import { VERSION_HEADER } from './function-response.ts';
+import { REPLAYED_HEADER, VERSION_HEADER } from './function-response.ts';
 import { serverTiming } from './server-timing.ts';
 
 /** RFC 9457, with a `code` that callers match on. */
@@ -45,6 +45,7 @@ export function problem(error: GatewayError, headers: Record<string, string> = {
   }
   const spent = serverTiming(timing);
   if (spent !== '') all.set('server-timing', spent);
+  if (error.replayed) all.set(REPLAYED_HEADER, 'true');
   if (retryAfterSeconds !== undefined) all.set('retry-after', String(Math.ceil(retryAfterSeconds)));
   const challenge = challengeOf(error);
   if (challenge !== undefined) all.set('www-authenticate', challenge);

@@ -47,6 +47,8 @@ const settings = {
   }),
 };
 
+/** Headers hold no other, and what is signed is made of them. */
+const ascii = z.string().regex(/^[\x20-\x7e]*$/, 'must be printable ASCII');
 const headerName = z.string().regex(HEADER_NAME, 'must be the name of a header, as X-Signature');
 
 const secretOnce = (
@@ -81,8 +83,7 @@ const anySender = z
     header: headerName.openapi({ description: 'Has the signature', example: 'X-Signature' }),
     algorithm: z.enum(HMAC_ALGORITHMS).default('sha256'),
     encoding: z.enum(SIGNATURE_ENCODINGS).default('hex'),
-    prefix: z
-      .string()
+    prefix: ascii
       .max(64)
       .default('')
       .openapi({ description: 'Stands before the signature in its header', example: 'sha256=' }),
@@ -90,7 +91,7 @@ const anySender = z
     timestampHeader: headerName
       .optional()
       .openapi({ description: 'Has the time of a delivery, seconds or milliseconds since the epoch' }),
-    signedContent: z.string().max(200).optional().openapi({
+    signedContent: ascii.max(200).optional().openapi({
       description:
         'What is signed: `{body}`, and `{timestamp}` and `{id}` where their headers are named. `{body}` when not given, or `{timestamp}.{body}`',
     }),

@@ -31,6 +31,7 @@ export function response(invocationId: string): KeptAnswer {
     statusCode: 201,
     headers: { 'content-type': 'text/plain', 'x-own': 'é\u0001' },
     cookies: ['a=1', 'b=2'],
+    version: 3,
     start: 'warm',
     isolation: 'bubblewrap',
     body: Buffer.from([0, 255, 1, 128]),

@@ -177,6 +177,8 @@ describe('the configured public URL', () => {
     const config = {
       PUBLIC_URL: 'https://fn.example.com/base/',
       TIERS: { default: WIDEST_TIER },
+      QUEUE_TIMEOUT_MS: 10_000,
+      IDEMPOTENCY_TTL_MS: 86_400_000,
       MAX_BODY_BYTES: 10,
       DEFAULT_TIMEOUT_MS: 1,
       DEFAULT_MEMORY_MB: 64,

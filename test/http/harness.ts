@@ -3,6 +3,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { v7 as uuidv7 } from 'uuid';
+import type { EnqueueRequest } from '../../src/core/enqueue.ts';
 import type { InvokeRequest, InvokeResponse } from '../../src/core/invoke.ts';
 import type { Store } from '../../src/core/store.ts';
 import { WIDEST_TIER } from '../../src/core/tiers.ts';
@@ -39,6 +40,7 @@ export function answer(changes: Partial<InvokeResponse> = {}): InvokeResponse {
 export class Harness implements AsyncDisposable {
   readonly app: App;
   readonly calls: InvokeRequest[] = [];
+  readonly enqueued: EnqueueRequest[] = [];
   readonly logged: { message: string; fields: Record<string, unknown> }[] = [];
   answer: Answer = () => answer();
   readonly #store: Store;
@@ -50,6 +52,8 @@ export class Harness implements AsyncDisposable {
         PUBLIC_URL: undefined,
         TIERS: { default: WIDEST_TIER },
         MAX_BODY_BYTES: 1_000,
+        QUEUE_TIMEOUT_MS: 10_000,
+        IDEMPOTENCY_TTL_MS: 86_400_000,
         DEFAULT_TIMEOUT_MS: 30_000,
         DEFAULT_MEMORY_MB: 512,
         DEFAULT_CPUS: 0.5,
@@ -57,6 +61,7 @@ export class Harness implements AsyncDisposable {
       events: store.events,
       aliases: store.aliases,
       invocations: store.invocations,
+      idempotency: store.idempotency,
       invoker: {
         invoke: async (request, signal) => {
           this.calls.push(request);
@@ -64,7 +69,10 @@ export class Harness implements AsyncDisposable {
         },
       },
       enqueuer: {
-        enqueue: async (request) => (await store.queue.enqueue([request]))[0]!,
+        enqueue: async (request) => {
+          this.enqueued.push(request);
+          return (await store.queue.enqueue([request]))[0]!;
+        },
       },
       pools: () => [],
       auth: createAuthenticator({ JWT_SECRET: SECRET }),

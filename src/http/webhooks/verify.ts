@@ -33,10 +33,11 @@ export function demandRecent(
 export function demandSigned(claim: Claim, { secrets }: WebhookAuth, body: Uint8Array): void {
   let signed = false;
   for (const secret of secrets) {
+    // Headers are read as Latin-1: written so, they are the bytes that were sent.
     const expected = createHmac(claim.algorithm, claim.keyOf(secret))
-      .update(claim.before)
+      .update(claim.before, 'latin1')
       .update(body)
-      .update(claim.after)
+      .update(claim.after, 'latin1')
       .digest();
     for (const signature of claim.signatures) {
       if (timingSafeEqual(signature, expected)) signed = true;
