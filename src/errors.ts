@@ -10,6 +10,8 @@ export type ErrorCode =
   | 'not_found'
   | 'method_not_allowed'
   | 'event_exists'
+  | 'schedule_exists'
+  | 'schedule_quota_exceeded'
   | 'variable_quota_exceeded'
   | 'idempotency_conflict'
   | 'idempotency_mismatch'
@@ -48,6 +50,8 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   not_found: 404,
   method_not_allowed: 405,
   event_exists: 409,
+  schedule_exists: 409,
+  schedule_quota_exceeded: 409,
   variable_quota_exceeded: 409,
   idempotency_conflict: 409,
   idempotency_mismatch: 422,

@@ -17,6 +17,7 @@ import { observers } from './core/observer.ts';
 import { Pools } from './core/pools.ts';
 import { GroupCommit } from './core/queue/group-commit.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
+import { ScheduleRunner } from './core/schedules/runner.ts';
 import type { EventStore } from './core/store.ts';
 import { tierOf } from './core/tiers.ts';
 import { openDataDir } from './data-dir.ts';
@@ -177,10 +178,27 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     if (audit?.trouble !== undefined) reasons.push(`audit log: ${audit.trouble}`);
     return { ok: reasons.length === 0, reasons };
   };
+  const schedules = new ScheduleRunner({
+    store: store.schedules,
+    clock: systemClock,
+    wallNow: Date.now,
+    events,
+    aliases,
+    invocations: recorder,
+    newId: () => uuidv7(),
+    random: Math.random,
+    onEnqueued: () => {},
+    onError: (error) => log.error({ err: error }, 'a schedule could not be run; trying again'),
+  });
+  store.onSchedulesChanged(() => schedules.wake());
+  store.onQueueChanged((change) => {
+    if (change.kind === 'ended') schedules.ended(change.id);
+  });
   const app = createApp({
     config,
     events,
     aliases,
+    schedules: store.schedules,
     invocations: {
       find: async (id) => invoker.inFlight(id) ?? recorder.find(id),
       listByEvent: (...query) => recorder.listByEvent(...query),
@@ -209,6 +227,8 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   });
   parts.defer(() => server.close());
   audit?.began({ isolation: backend.isolation });
+  schedules.wake();
+  parts.defer(() => schedules.close());
   // Taken apart first: the server's connections and the pools are needed until the last invocation has ended.
   parts.defer(() => invoker.close(config.SHUTDOWN_GRACE_MS));
 

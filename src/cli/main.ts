@@ -8,6 +8,7 @@ import { doctorCommand } from './doctor.ts';
 import { invokeCommand } from './invoke.ts';
 import { logsCommand } from './logs.ts';
 import { receiptCommand } from './receipt.ts';
+import { scheduleCommand } from './schedule.ts';
 import { serveCommand } from './serve.ts';
 import { socketProxyCommand } from './socket-proxy.ts';
 import { tokenCommand } from './token.ts';
@@ -20,6 +21,7 @@ const program = new Command('cronium')
   .addCommand(invokeCommand())
   .addCommand(logsCommand())
   .addCommand(aliasCommand())
+  .addCommand(scheduleCommand())
   .addCommand(tokenCommand())
   .addCommand(auditCommand())
   .addCommand(receiptCommand())

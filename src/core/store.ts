@@ -4,6 +4,7 @@ import type { Event, EventDraft, EventVersion, EventVersionSummary } from './eve
 import type { IdempotencyStore } from './idempotency.ts';
 import type { QueueChange, QueueStore } from './queue/queue.ts';
 import type { Exit } from './sandbox.ts';
+import type { ScheduleStore } from './schedules/schedule.ts';
 import type { VariableStore } from './variables.ts';
 
 /** Where an invocation stands. The last five are final. */
@@ -137,6 +138,7 @@ export interface Store extends AsyncDisposable {
   readonly queue: QueueStore;
   readonly idempotency: IdempotencyStore;
   readonly variables: VariableStore;
+  readonly schedules: ScheduleStore;
   /**
    * Calls back, for as long as the store is open, whenever an event or its aliases may have been changed through another gateway: with its
    * name, or with `undefined` when any may have been. The own changes may be told too.
@@ -144,6 +146,8 @@ export interface Store extends AsyncDisposable {
   onEventChanged(listener: (name: string | undefined) => void): void;
   /** Calls back, for as long as the store is open, whenever the queue was changed through another gateway, or this one. */
   onQueueChanged(listener: (change: QueueChange) => void): void;
+  /** Calls back, for as long as the store is open, whenever schedules may have been changed, here or through another gateway. */
+  onSchedulesChanged(listener: () => void): void;
   /** Rejects when the database does not answer. */
   ping(): Promise<void>;
 }

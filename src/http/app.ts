@@ -14,6 +14,7 @@ import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
 import { registerReceipts } from './receipts.ts';
 import { refuseUnlogged, requestIds, watchRequests } from './request-log.ts';
+import { registerSchedules } from './schedules.ts';
 import { registerVersions } from './versions.ts';
 
 /** The gateway's whole HTTP interface; it listens nowhere by itself. */
@@ -32,6 +33,7 @@ export function createApp(deps: AppDeps): App {
   registerEvents(app, deps);
   registerVersions(app, deps);
   registerAliases(app, deps);
+  registerSchedules(app, deps);
   registerLambda(app, deps);
   registerInvocations(app, deps);
   registerReceipts(app, deps);

@@ -10,6 +10,7 @@ import type { Event } from '../core/event.ts';
 import type { IdempotencyStore } from '../core/idempotency.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
+import type { ScheduleStore } from '../core/schedules/schedule.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
 import type { KeySet } from '../signing.ts';
 import type { Authenticator } from './auth.ts';
@@ -83,6 +84,7 @@ export interface AppDeps {
   /** The same holds for these. */
   aliases: AliasStore;
   invocations: InvocationReader;
+  schedules: ScheduleStore;
   invoker: Invoker;
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;

@@ -4,6 +4,7 @@ import type { Event, EventDraft, EventVersion } from '../core/event.ts';
 import type { EventStore } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import { eventRow, toEvent, toVersion, toVersionSummary, versionRow } from './event-rows.ts';
+import { disableSchedulesOf } from './schedules.ts';
 import type { Database, EventTable, EventVersionTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
@@ -183,6 +184,7 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
       const removed = await change(ownerId, name, async (tx, before) => {
         check?.(before);
         await tx.deleteFrom('events').where('id', '=', before.id).execute();
+        await disableSchedulesOf(tx, ownerId, name);
         return true;
       });
       return removed ?? false;

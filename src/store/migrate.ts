@@ -5,6 +5,7 @@ import { variables } from './migrations/0002-variables.ts';
 import { durable } from './migrations/0003-durable.ts';
 import { webhooks } from './migrations/0004-webhooks.ts';
 import { aliases } from './migrations/0005-aliases.ts';
+import { schedules } from './migrations/0006-schedules.ts';
 import { receipts } from './migrations/0007-receipts.ts';
 import { idempotency } from './migrations/0008-idempotency.ts';
 import type { Database } from './schema.ts';
@@ -21,6 +22,7 @@ export async function migrate(dialect: StoreDialect, db: Database): Promise<void
     '0003-durable': durable(dialect),
     '0004-webhooks': webhooks(dialect),
     '0005-aliases': aliases(dialect),
+    '0006-schedules': schedules(dialect),
     '0007-receipts': receipts(dialect),
     '0008-idempotency': idempotency(dialect),
   };

@@ -162,6 +162,38 @@ export interface IdempotencyKeyTable {
   body: string | null;
 }
 
+export interface ScheduleTable {
+  id: string;
+  owner_id: string;
+  tier: string | null;
+  name: string;
+  event_name: string;
+  target: string;
+  cron: string | null;
+  at: Milliseconds | null;
+  time_zone: string;
+  payload: string;
+  enabled: Flag;
+  disabled_reason: string | null;
+  catch_up: string;
+  overlap: string;
+  max_runs: number | null;
+  jitter_ms: number;
+  next_at: Milliseconds | null;
+  fire_at: Milliseconds | null;
+  held: Flag;
+  last_due_at: Milliseconds | null;
+  last_run_at: Milliseconds | null;
+  last_invocation_id: string | null;
+  runs: number;
+  skipped: number;
+  last_skipped_at: Milliseconds | null;
+  last_skip_reason: string | null;
+  revision: number;
+  created_at: Milliseconds;
+  updated_at: Milliseconds;
+}
+
 export interface MetaTable {
   key: string;
   value: string;
@@ -179,6 +211,7 @@ export interface Schema {
   dedup_keys: DedupKeyTable;
   deliveries: DeliveryTable;
   idempotency_keys: IdempotencyKeyTable;
+  schedules: ScheduleTable;
   meta: MetaTable;
 }
 

@@ -9,6 +9,7 @@ import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
 import { checkEncoding, postgresDialect } from './postgres.ts';
 import { createQueueStore } from './queue/queue.ts';
+import { createScheduleStore } from './schedules.ts';
 import type { Database, Schema } from './schema.ts';
 import { createSecretBox, type SecretBox } from './secret-box.ts';
 import { sqliteDialect } from './sqlite.ts';
@@ -58,6 +59,10 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
 
   const listeners = new Set<(name: string | undefined) => void>();
   const queueListeners = new Set<(change: QueueChange) => void>();
+  const scheduleListeners = new Set<() => void>();
+  const onSchedules = () => {
+    for (const listener of scheduleListeners) listener();
+  };
   if (url !== undefined) {
     const onChange = (name: string | undefined) => {
       for (const listener of listeners) listener(name);
@@ -65,6 +70,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     const onQueue = (message: string | undefined) => {
       const change = parseChange(message);
       for (const listener of queueListeners) listener(change);
+      if (change.kind === 'scheduled' || change.kind === 'unknown') onSchedules();
     };
     await parts.use(new ChangeListener({ url, onChange, onQueue, onError })).open();
   }
@@ -77,11 +83,15 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     queue: createQueueStore(db, dialect),
     idempotency: createIdempotencyStore(db, now),
     variables: createVariableStore(db, box, now),
+    schedules: createScheduleStore(db, { dialect, now, onChanged: onSchedules }),
     onEventChanged(listener: (name: string | undefined) => void) {
       listeners.add(listener);
     },
     onQueueChanged(listener: (change: QueueChange) => void) {
       queueListeners.add(listener);
+    },
+    onSchedulesChanged(listener: () => void) {
+      scheduleListeners.add(listener);
     },
     async ping() {
       await sql`select 1`.execute(db);
@@ -95,7 +105,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
 
 function parseChange(message: string | undefined): QueueChange {
   const [kind, id = ''] = (message ?? '').split(' ');
-  if (kind === 'queued') return { kind };
+  if (kind === 'queued' || kind === 'scheduled') return { kind };
   if (kind === 'ended' || kind === 'cancelled') return { kind, id };
   return { kind: 'unknown' };
 }

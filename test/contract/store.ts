@@ -5,6 +5,7 @@ import type { Store } from '../../src/core/store.ts';
 import { aliasesContract } from './aliases.ts';
 import { idempotencyContract } from './idempotency.ts';
 import { draft, invocation } from './samples.ts';
+import { schedulesContract } from './schedules.ts';
 import { variablesContract } from './variables.ts';
 import { versionsContract } from './versions.ts';
 
@@ -144,6 +145,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
 
     describe('versions of events', () => versionsContract(() => store));
     describe('aliases of events', () => aliasesContract(() => store));
+    describe('schedules', () => schedulesContract(() => store));
 
     describe('variables', () => variablesContract(() => store));
 

@@ -60,6 +60,7 @@ export class Harness implements AsyncDisposable {
       },
       events: store.events,
       aliases: store.aliases,
+      schedules: store.schedules,
       invocations: store.invocations,
       idempotency: store.idempotency,
       invoker: {

@@ -141,5 +141,7 @@ export type QueueChange =
   | { kind: 'queued' }
   | { kind: 'ended'; id: string }
   | { kind: 'cancelled'; id: string }
+  /** Schedules were changed: what is to be put into it. */
+  | { kind: 'scheduled' }
   /** Changes may have been missed. */
   | { kind: 'unknown' };
