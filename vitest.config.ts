@@ -1,17 +1,47 @@
+import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
 
 const report = process.env.VITEST_JSON;
 
+/** Modules of test/ that start engines, databases or gateways. */
+const HEAVY =
+  /from '\.[./a-z-]*\/(on-engine|engines|own-engine|processes|served|watched|stack|postgres|chromium)\.ts'/;
+/** They measure this machine or change it, and bear no company. */
+const ALONE = [
+  'test/attack/hostile.test.ts',
+  'test/compose/**/*.test.ts',
+  'test/e2e/{fresh-clone,setup}.test.ts',
+  'test/faults/{engine,mixed-load}.test.ts',
+  'test/readme.test.ts',
+];
+const all = globSync('test/**/*.test.ts');
+const alone = globSync(ALONE);
+const withEngines = all.filter((file) => !alone.includes(file) && HEAVY.test(readFileSync(file, 'utf8')));
+
+/** @param groupOrder one group after the other */
+const project = (name: string, groupOrder: number, include: string[], options: object) => ({
+  extends: true as const,
+  test: { name, include, sequence: { groupOrder }, ...options },
+});
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    globalSetup: ['test/global-setup.ts'],
     setupFiles: ['test/setup.ts'],
-    // Suites on real engines share two cores: side by side they would time each other out.
-    fileParallelism: false,
-    testTimeout: 30_000,
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     reporters: report === undefined ? ['default'] : ['default', 'json'],
     ...(report !== undefined && { outputFile: { json: report } }),
+    // Two cores: more at a time would time each other out.
+    projects: [
+      project('unit', 1, ['test/**/*.test.ts'], {
+        exclude: [...withEngines, ...alone],
+        maxWorkers: 2,
+      }),
+      project('engines', 2, withEngines, {
+        globalSetup: ['test/global-setup.ts'],
+        maxWorkers: 2,
+      }),
+      project('alone', 3, ALONE, { fileParallelism: false }),
+    ],
   },
 });

@@ -11,7 +11,7 @@ const ENDS_WHEN_ASKED_MS = 10_000;
 const children = () => childrenOf(process.pid).filter(isAlive);
 
 /** Asked to end by the test runner, this process would not tell the children that it has. */
-process.once('SIGTERM', () => process.exit(143));
+if (process.listenerCount('SIGTERM') === 0) process.once('SIGTERM', () => process.exit(143));
 
 /** A test that runs out of time never comes to where it ends what it started: the next file must not find it running. */
 afterAll(async () => {

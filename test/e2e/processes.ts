@@ -30,6 +30,9 @@ export class TempDir implements Disposable {
   }
 }
 
+/** Where `bin/cronium` keeps compiled code, too: compiling it anew would be most of what the many short commands do. */
+const COMPILE_CACHE = join(ROOT, 'node_modules/.cache/cronium');
+
 /** What a command gets of this process's environment: nothing that configures a gateway by accident. */
 export function cleanEnv(): Record<string, string> {
   const kept = [
@@ -41,9 +44,8 @@ export function cleanEnv(): Record<string, string> {
     'PYTHON_BASE_IMAGE',
     'NODE_BASE_IMAGE',
   ];
-  return Object.fromEntries(
-    kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]])),
-  );
+  const env = kept.flatMap((name) => (process.env[name] === undefined ? [] : [[name, process.env[name]]]));
+  return { ...Object.fromEntries(env), NODE_COMPILE_CACHE: COMPILE_CACHE };
 }
 
 /** The machine's own programs, without those that npm puts in front of them for the tests. */
