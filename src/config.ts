@@ -134,6 +134,13 @@ export const settings = z.object({
     .describe('How long the answer to a request with an Idempotency-Key is kept, ms'),
   MAX_LOG_BYTES: whole(0, 16_777_216).default(262_144).describe('Log that is kept of an invocation, bytes'),
 
+  MAX_VARIABLES: whole(0, 1_000_000)
+    .default(1_000)
+    .describe('Variables that a user may keep; 0 means that functions have none'),
+  MAX_VARIABLES_BYTES: whole(0, 1_073_741_824)
+    .default(4_194_304)
+    .describe('Names and values of the variables of a user together, bytes'),
+
   METRICS_TOKEN: z
     .string()
     .min(16)

@@ -20,6 +20,7 @@ import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import { ScheduleRunner } from './core/schedules/runner.ts';
 import type { EventStore } from './core/store.ts';
 import { tierOf } from './core/tiers.ts';
+import { MAX_VARIABLE_CALLS, type VariableQuota } from './core/variables.ts';
 import { openDataDir } from './data-dir.ts';
 import { baseImages, RUNTIMES_DIR } from './engine-config.ts';
 import { messageOf } from './errors.ts';
@@ -70,6 +71,8 @@ const GIVE_UP_MS = 3_000;
 const READY_POLL_MS = 10;
 /** What somebody asks for is counted against their rate; what follows from something else was promised already. */
 const COUNTED: ReadonlySet<Trigger> = new Set(['async', 'webhook', 'replay']);
+/** How long a function waits for a variable while the database does not answer, ms. */
+const VARIABLE_TIMEOUT_MS = 5_000;
 
 /**
  * Builds every part, in the order in which they need each other, and serves. What it returns takes them apart in reverse.
@@ -159,6 +162,14 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       gateway: dataDir.instanceId,
       limitsEnforced: config.RESOURCE_LIMITS_ENABLED,
     }),
+    ...(config.MAX_VARIABLES > 0 && {
+      variables: {
+        store: store.variables,
+        quota: variableQuota(config),
+        timeoutMs: VARIABLE_TIMEOUT_MS,
+        onError: (error) => log.error({ err: error }, 'a variable could not be served'),
+      },
+    }),
     options,
   });
   const enqueuer = new GroupCommit({
@@ -203,6 +214,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       find: async (id) => invoker.inFlight(id) ?? recorder.find(id),
       listByEvent: (...query) => recorder.listByEvent(...query),
     },
+    variables: store.variables,
     invoker: audit === undefined ? invoker : auditedInvoker(invoker, audit),
     enqueuer,
     idempotency: store.idempotency,
@@ -326,6 +338,10 @@ function createPools(config: Config, backend: SandboxBackend, log: Log, metrics:
   });
 }
 
+function variableQuota({ MAX_VARIABLES, MAX_VARIABLES_BYTES }: Config): VariableQuota {
+  return { maxCount: MAX_VARIABLES, maxBytes: MAX_VARIABLES_BYTES };
+}
+
 function invokerOptions(config: Config): ExecutionOptions {
   return {
     queueTimeoutMs: config.QUEUE_TIMEOUT_MS,
@@ -337,6 +353,7 @@ function invokerOptions(config: Config): ExecutionOptions {
       logBytes: config.MAX_LOG_BYTES,
       responseBytes: config.MAX_RESPONSE_BYTES,
       streamBytes: config.MAX_STREAM_BYTES,
+      calls: MAX_VARIABLE_CALLS,
     },
   };
 }

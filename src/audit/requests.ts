@@ -26,6 +26,8 @@ const CHANGES: Readonly<Record<string, string>> = {
   'DELETE /v1/schedules/:name': 'schedule.delete',
   'PUT /v1/events/:name/aliases/:alias': 'alias.put',
   'DELETE /v1/events/:name/aliases/:alias': 'alias.delete',
+  'PUT /v1/variables/:name': 'variable.set',
+  'DELETE /v1/variables/:name': 'variable.delete',
 };
 const READING: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS']);
 const EVENT_IN_PATH = /^\/v1\/events\/([a-z0-9][a-z0-9_-]{0,62})(?:\/|$)/;

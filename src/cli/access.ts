@@ -9,7 +9,7 @@ import { signToken } from '../http/tokens.ts';
 
 /** The user that demo events and the command line act as, unless told otherwise. */
 export const LOCAL_USER = 'local';
-export const ALL_SCOPES = 'events:read events:write events:invoke bench';
+export const ALL_SCOPES = 'events:read events:write events:invoke variables:read variables:write bench';
 
 export interface TokenRequest {
   sub: string;

@@ -12,6 +12,7 @@ import { scheduleCommand } from './schedule.ts';
 import { serveCommand } from './serve.ts';
 import { socketProxyCommand } from './socket-proxy.ts';
 import { tokenCommand } from './token.ts';
+import { variableCommand } from './variable.ts';
 
 const program = new Command('cronium')
   .description('Self-hosted function gateway: every call in a warm, single-use sandbox.')
@@ -22,6 +23,7 @@ const program = new Command('cronium')
   .addCommand(logsCommand())
   .addCommand(aliasCommand())
   .addCommand(scheduleCommand())
+  .addCommand(variableCommand())
   .addCommand(tokenCommand())
   .addCommand(auditCommand())
   .addCommand(receiptCommand())

@@ -1,5 +1,6 @@
 import type { Admission } from './admission.ts';
 import type { Clock } from './clock.ts';
+import type { VariablesDeps } from './function-variables.ts';
 import type { Observer, Tracer } from './observer.ts';
 import type { Pools } from './pools.ts';
 import type { ReceiptIssuer } from './receipt.ts';
@@ -29,5 +30,7 @@ export interface ExecutionDeps {
   observer?: Observer;
   tracer?: Tracer;
   receipts?: ReceiptIssuer;
+  /** Functions have no variables without it. */
+  variables?: VariablesDeps;
   options: ExecutionOptions;
 }

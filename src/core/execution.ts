@@ -2,6 +2,7 @@ import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
 import { secretsOf } from './event.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
+import { FunctionVariables } from './function-variables.ts';
 import { HeldHead } from './held-head.ts';
 import { type InvokeRequest, type InvokeResponse, userKeyOf } from './invoke.ts';
 import { LogBuffer, redact } from './logs.ts';
@@ -171,8 +172,23 @@ export class Execution {
     }
   }
 
+  /** They are the owner's, whoever calls: the code is the owner's, and so is what it knows. */
+  #variables(): FunctionVariables {
+    const { clock, variables } = this.#deps;
+    const { event, trigger } = this.#request;
+    const of = { ownerId: event.ownerId, isReplay: trigger === 'replay' };
+    return new FunctionVariables(variables!, of, clock);
+  }
+
   #observer(): CallObserver {
+    let variables: FunctionVariables | undefined;
     return {
+      ...(this.#deps.variables && {
+        variable: (request) => {
+          variables ??= this.#variables();
+          return variables.answer(request);
+        },
+      }),
       injected: () => this.#endPhase('inject'),
       head: (head) => {
         if (this.#raw !== undefined) return this.#raw.begin();

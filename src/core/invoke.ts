@@ -32,7 +32,7 @@ export interface InvokeRequest {
   mode?: 'http' | 'raw';
   /** Given when the caller wants it vouched for. */
   receipt?: ReceiptRequest;
-  /** Where it comes from; `http` when not given. */
+  /** Where it comes from; `http` when not given. A `replay` changes no variable. */
   trigger?: Trigger;
   /** The invocation that this one runs again. */
   replayOf?: string;

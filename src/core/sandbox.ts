@@ -1,5 +1,6 @@
 import type { Runtime } from './event.ts';
 import type { Kernel, SecurityLevel } from './isolation.ts';
+import type { VariableAnswer, VariableRequest } from './variables.ts';
 
 /** What a sandbox is booted with. Nothing of a caller is in it: one spec serves every function of its language and size. */
 export interface SandboxSpec {
@@ -34,13 +35,15 @@ export interface Call {
   limits: CallLimits;
 }
 
-/** Bounds, in bytes, on what a sandbox may send; the agent keeps them and the gateway enforces them again. */
+/** Bounds, in bytes where not said otherwise, on what a sandbox may send; the agent keeps them and the gateway enforces them again. */
 export interface CallLimits {
   logBytes: number;
   /** A response that is returned whole. */
   responseBytes: number;
   /** A response that is streamed. */
   streamBytes: number;
+  /** How often it may ask for a variable; never when not given. */
+  calls?: number;
 }
 
 /** The status line and headers with which a function begins a streamed response. Names are lower-case. */
@@ -58,6 +61,8 @@ export interface CallObserver {
   /** A returned promise holds the sandbox back until it settles: that is how a slow client slows the function down. */
   data(chunk: Uint8Array): void | Promise<void>;
   log(chunk: Uint8Array): void;
+  /** Answers what the function asks of variables, and never rejects; it has none when this is not given. */
+  variable?(request: VariableRequest): Promise<VariableAnswer>;
 }
 
 export type FunctionErrorCode =

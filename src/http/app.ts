@@ -15,6 +15,7 @@ import { answerError, invalid, problem } from './problem.ts';
 import { registerReceipts } from './receipts.ts';
 import { refuseUnlogged, requestIds, watchRequests } from './request-log.ts';
 import { registerSchedules } from './schedules.ts';
+import { registerVariables } from './variables.ts';
 import { registerVersions } from './versions.ts';
 
 /** The gateway's whole HTTP interface; it listens nowhere by itself. */
@@ -37,6 +38,7 @@ export function createApp(deps: AppDeps): App {
   registerLambda(app, deps);
   registerInvocations(app, deps);
   registerReceipts(app, deps);
+  registerVariables(app, deps);
   registerPools(app, deps);
   registerHealth(app, deps);
   if (deps.metrics !== undefined) registerMetrics(app, deps.metrics);

@@ -12,6 +12,7 @@ import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { ScheduleStore } from '../core/schedules/schedule.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
+import type { VariableStore } from '../core/variables.ts';
 import type { KeySet } from '../signing.ts';
 import type { Authenticator } from './auth.ts';
 import type { Principal } from './principal.ts';
@@ -24,6 +25,8 @@ export type AppConfig = Pick<
   | 'PUBLIC_URL'
   | 'TIERS'
   | 'MAX_BODY_BYTES'
+  | 'MAX_VARIABLES'
+  | 'MAX_VARIABLES_BYTES'
   | 'DEFAULT_TIMEOUT_MS'
   | 'DEFAULT_MEMORY_MB'
   | 'DEFAULT_CPUS'
@@ -85,6 +88,7 @@ export interface AppDeps {
   aliases: AliasStore;
   invocations: InvocationReader;
   schedules: ScheduleStore;
+  variables: VariableStore;
   invoker: Invoker;
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;

@@ -3,7 +3,14 @@ import { GatewayError } from '../errors.ts';
 import type { Principal } from './principal.ts';
 
 /** What a token may allow, besides `event:<name>:invoke`. */
-export const SCOPES = ['events:read', 'events:write', 'events:invoke', 'bench'] as const;
+export const SCOPES = [
+  'events:read',
+  'events:write',
+  'events:invoke',
+  'variables:read',
+  'variables:write',
+  'bench',
+] as const;
 export type Scope = (typeof SCOPES)[number];
 
 /** The `scope` claim of RFC 8693: names separated by spaces. */

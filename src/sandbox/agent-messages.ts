@@ -17,6 +17,8 @@ export const readyMessage = z.object({
   protocol: z.literal(1),
   runtime: z.string().max(64),
   runtimeVersion: z.string().max(64).optional(),
+  /** What the agent can do beyond the first agents; one that knows nothing of it says nothing. */
+  features: z.array(z.string().max(64)).max(64).default([]),
 });
 
 export const headMessage = z
@@ -47,6 +49,24 @@ export const endMessage = z.discriminatedUnion('status', [
     droppedLogBytes,
   }),
 ]);
+
+export const callMessage = z.object({ id: z.int().positive(), method: z.string().max(64) });
+
+/** Names and values are checked where they are used, so that the function is told what is wrong with them. */
+export const variableMessage = z.discriminatedUnion('method', [
+  z.object({ method: z.literal('variable.get'), name: z.string() }),
+  z.object({ method: z.literal('variable.delete'), name: z.string() }),
+  z.object({ method: z.literal('variable.increment'), name: z.string(), by: z.number() }),
+  z.object({
+    method: z.literal('variable.set'),
+    name: z.string(),
+    value: z.string(),
+    revision: z.string().max(64).nullish(),
+  }),
+]);
+export const VARIABLE_METHODS: ReadonlySet<string> = new Set(
+  variableMessage.options.flatMap(({ shape }) => [...shape.method.values]),
+);
 
 /**
  * Reads a JSON frame.

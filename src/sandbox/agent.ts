@@ -11,6 +11,10 @@ import {
   PROTOCOL_VERSION,
   ProtocolViolation,
 } from './frames.ts';
+import { FunctionCalls } from './function-calls.ts';
+
+/** What an agent says in READY when it may send CALL. */
+const VARIABLES = 'variables';
 
 /** The channel closed before the agent had said what it had to. */
 export class ChannelClosed extends Error {
@@ -33,6 +37,7 @@ export class AgentConnection {
   #failure: Error | undefined;
   #held = false;
   #closed: ChannelClosed | undefined;
+  #features: readonly string[] = [];
 
   constructor(channel: Duplex) {
     this.#channel = channel;
@@ -61,6 +66,7 @@ export class AgentConnection {
       const ready = readMessage(readyMessage, frame.payload, 'READY');
       if (ready.runtime !== runtime)
         throw new ProtocolViolation(`the agent is for ${ready.runtime}, not ${runtime}`);
+      this.#features = ready.features;
       done();
     });
     this.#channel.write(encodeJsonFrame(FrameType.hello, { protocol: PROTOCOL_VERSION }));
@@ -74,7 +80,9 @@ export class AgentConnection {
    */
   async run(runtime: Runtime, call: Call, observer: CallObserver, signal: AbortSignal): Promise<Outcome> {
     signal.throwIfAborted();
-    const { deadlineMs, invocationId, functionName, memoryMb, code, env, event, limits } = call;
+    const { deadlineMs, invocationId, functionName, memoryMb, code, env, event } = call;
+    const canCall = observer.variable !== undefined && this.#features.includes(VARIABLES);
+    const limits = { ...call.limits, calls: canCall ? (call.limits.calls ?? 0) : 0 };
     const frame = encodeJsonFrame(FrameType.invoke, {
       runtime,
       invocationId,
@@ -91,7 +99,8 @@ export class AgentConnection {
     if (frame.byteLength > MAX_INVOKE_BYTES)
       throw new RangeError('code, environment and event are over 64 MiB');
     this.#decoder.resultBytes = limits.responseBytes;
-    const reading = new CallReading(call, observer);
+    const calls = new FunctionCalls(this.#channel, limits.calls, (request) => observer.variable!(request));
+    const reading = new CallReading(call, observer, calls);
     const outcome = this.#listen<Outcome>(signal, (received, done) => reading.read(received, done));
     this.#channel.write(frame);
     observer.injected();
@@ -104,6 +113,8 @@ export class AgentConnection {
         return failed('function_error', 'The sandbox ended before the function answered.');
       }
       throw error;
+    } finally {
+      calls.end();
     }
   }
 
@@ -177,14 +188,16 @@ export class AgentConnection {
 class CallReading {
   readonly #call: Call;
   readonly #observer: CallObserver;
+  readonly #calls: FunctionCalls;
   #result: FunctionResult | undefined;
   #streaming = false;
   #streamedBytes = 0;
   #loggedBytes = 0;
 
-  constructor(call: Call, observer: CallObserver) {
+  constructor(call: Call, observer: CallObserver, calls: FunctionCalls) {
     this.#call = call;
     this.#observer = observer;
+    this.#calls = calls;
   }
 
   read(frame: Frame, done: (outcome: Outcome) => void): void | Promise<void> {
@@ -197,6 +210,8 @@ class CallReading {
         return this.#data(frame.payload);
       case FrameType.result:
         return this.#setResult(frame.payload);
+      case FrameType.call:
+        return this.#calls.take(frame.payload);
       case FrameType.end:
         return done(this.#outcome(frame.payload));
       default:

@@ -2,12 +2,14 @@
 export const FrameType = {
   hello: 0x01,
   invoke: 0x02,
+  reply: 0x03,
   ready: 0x81,
   head: 0x82,
   data: 0x83,
   log: 0x84,
   result: 0x85,
   end: 0x86,
+  call: 0x87,
 } as const;
 export type FrameType = (typeof FrameType)[keyof typeof FrameType];
 
@@ -55,6 +57,7 @@ function limitOf(type: number, resultBytes: number): number | undefined {
     case FrameType.result:
       return resultBytes;
     case FrameType.end:
+    case FrameType.call:
       return 256 * KIB;
     default:
       return undefined;

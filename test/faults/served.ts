@@ -7,7 +7,7 @@ import { signToken } from '../../src/http/tokens.ts';
 import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
 import type { Engine } from '../engines.ts';
 
-const SCOPE = 'events:read events:write events:invoke bench';
+const SCOPE = 'events:read events:write events:invoke variables:read variables:write bench';
 const DEADLINE_MS = 30_000;
 const SETTINGS = {
   HOST: '127.0.0.1',

@@ -1,5 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SCOPES } from '../../src/http/scopes.ts';
 import { invocation } from '../contract/store.ts';
 import { Harness, jsonOf } from './harness.ts';
 
@@ -21,6 +22,10 @@ describe('what a token must allow', () => {
     ['PATCH', '/v1/events/x', 'events:write'],
     ['DELETE', '/v1/events/x', 'events:write'],
     ['POST', '/v1/events/x/rollback', 'events:write'],
+    ['GET', '/v1/variables', 'variables:read'],
+    ['GET', '/v1/variables/x', 'variables:read'],
+    ['PUT', '/v1/variables/x', 'variables:write'],
+    ['DELETE', '/v1/variables/x', 'variables:write'],
     ['GET', '/v1/events/x/versions', 'events:read'],
     ['GET', '/v1/events/x/versions/1', 'events:read'],
   ])('%s %s needs %s', async (method, path, scope) => {
@@ -29,7 +34,7 @@ describe('what a token must allow', () => {
     expect(missing.headers.get('www-authenticate')).toBe('Bearer realm="cronium"');
     expect(await missing.json()).toMatchObject({ code: 'unauthorized' });
 
-    const others = ['events:read', 'events:write', 'events:invoke', 'bench'].filter((name) => name !== scope);
+    const others = SCOPES.filter((name) => name !== scope);
     const headers = await gateway.bearer('alice', others.join(' '));
     const refused = await gateway.app.request(path, { method, headers });
     expect(refused.status).toBe(403);

@@ -180,6 +180,8 @@ describe('the configured public URL', () => {
       QUEUE_TIMEOUT_MS: 10_000,
       IDEMPOTENCY_TTL_MS: 86_400_000,
       MAX_BODY_BYTES: 10,
+      MAX_VARIABLES: 5,
+      MAX_VARIABLES_BYTES: 100_000,
       DEFAULT_TIMEOUT_MS: 1,
       DEFAULT_MEMORY_MB: 64,
       DEFAULT_CPUS: 1,

@@ -15,7 +15,7 @@ import { openStore } from '../../src/store/store.ts';
 
 const SECRET = randomBytes(32).toString('base64');
 export const NOW = new Date('2020-03-12T19:03:58.390Z');
-export const ALL_SCOPES = 'events:read events:write events:invoke';
+export const ALL_SCOPES = 'events:read events:write events:invoke variables:read variables:write';
 
 export type Answer = (
   request: InvokeRequest,
@@ -54,6 +54,8 @@ export class Harness implements AsyncDisposable {
         MAX_BODY_BYTES: 1_000,
         QUEUE_TIMEOUT_MS: 10_000,
         IDEMPOTENCY_TTL_MS: 86_400_000,
+        MAX_VARIABLES: 5,
+        MAX_VARIABLES_BYTES: 100_000,
         DEFAULT_TIMEOUT_MS: 30_000,
         DEFAULT_MEMORY_MB: 512,
         DEFAULT_CPUS: 0.5,
@@ -63,6 +65,7 @@ export class Harness implements AsyncDisposable {
       schedules: store.schedules,
       invocations: store.invocations,
       idempotency: store.idempotency,
+      variables: store.variables,
       invoker: {
         invoke: async (request, signal) => {
           this.calls.push(request);

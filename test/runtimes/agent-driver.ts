@@ -7,12 +7,14 @@ import { join } from 'node:path';
 export const FrameType = {
   hello: 0x01,
   invoke: 0x02,
+  reply: 0x03,
   ready: 0x81,
   head: 0x82,
   data: 0x83,
   log: 0x84,
   result: 0x85,
   end: 0x86,
+  call: 0x87,
 } as const;
 
 /** How to start an agent as a bare child process. */
@@ -36,7 +38,7 @@ export interface Invoke {
   code: string;
   env: Record<string, string>;
   event: unknown;
-  limits: { logBytes: number; responseBytes: number; streamBytes: number };
+  limits: { logBytes: number; responseBytes: number; streamBytes: number; calls?: number };
 }
 
 export interface End {

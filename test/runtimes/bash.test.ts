@@ -46,5 +46,25 @@ cronium output 1`,
     closesOutput: 'exec 1>&- 2>&-\ncronium output 1',
     leavesChild: 'sleep 1000 &\ncronium output $!',
     hangs: 'trap \'\' TERM\nsetsid sleep 1000 &\necho "$$ $!" >&2\nwhile true; do sleep 1; done',
+    usesVariables: `
+y=$(cronium get y) || y=null
+cronium set x '{"a": [1, "é"]}'
+cronium delete y
+cronium output "[$y, $(cronium get x), $(cronium increment n)]"`,
+    setsVariable: `
+all=$(cronium input | tr -d '{}"')
+name=\${all#name:} name=\${name%%,*} chars=\${all#*chars:}
+if error=$(head -c "$chars" /dev/zero | tr '\\0' x | cronium set "$name" 2>&1); then
+  text=$(cronium get -r "$name"); cronium output "\${#text}"
+else
+  cronium output "$error"
+fi`,
+    readsAtOnce: `
+for name in a b c; do cronium get $name >"$HOME/$$.$name" & done
+wait
+cronium output "$(($(cat "$HOME/$$.a") + $(cat "$HOME/$$.b") + $(cat "$HOME/$$.c")))"
+rm "$HOME/$$".[abc]`,
+    incrementsForEver: 'while error=$(cronium increment n 2>&1); do :; done\ncronium output "$error"',
+    asksAndLeaves: 'cronium get x >/dev/null 2>&1 &\nsleep 0.1\necho asked >&2\ncronium output 1',
   },
 });

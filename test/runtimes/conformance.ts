@@ -73,6 +73,16 @@ export interface Snippets {
   leavesChild: Snippet;
   /** Ignores SIGTERM, starts `sleep 1000`, logs "pid-of-itself pid-of-child\n" to stderr and waits for ever. */
   hangs: Snippet;
+  /** Sets x to {"a":[1,"é"]} and n to what is one more, deletes y; answers what y was before, x, and n: `[null,{"a":[1,"é"]},1]`. */
+  usesVariables: Snippet;
+  /** Sets the variable `input.name` to a text of `input.chars` characters, reads it and answers its length; or answers the error as text. */
+  setsVariable: Snippet;
+  /** Reads the variables a, b and c at once, and answers the sum. */
+  readsAtOnce: Snippet;
+  /** Increments n until that fails, and answers the error as text. */
+  incrementsForEver: Snippet;
+  /** Asks for x in the background, prints "asked\n" as log when that has begun, and answers 1 without waiting. */
+  asksAndLeaves: Snippet;
 }
 
 export interface Language {
@@ -139,6 +149,7 @@ export function conformance(language: Language): void {
         protocol: 1,
         runtime,
         runtimeVersion: expect.stringMatching(/^\d+\.\d+/),
+        features: ['variables'],
       });
     });
 
@@ -456,6 +467,102 @@ export function conformance(language: Language): void {
     });
   });
 
+  describe(`${language.name}: variables`, () => {
+    const calls = (allowed: number) => ({ limits: limits({ calls: allowed }) });
+
+    it('are asked for over the channel, in one CALL after the other', 'usesVariables', async (code) => {
+      const gateway = new Variables(await boot());
+      const { result, frames, end } = await gateway.run(call(code, calls(10)));
+      expect(end.status).toBe('ok');
+      expect(result).toEqual({ value: [null, { a: [1, 'é'] }, 1] });
+      expectOrder(frames);
+      expect(gateway.asked.map(({ id }) => id)).toEqual([1, 2, 3, 4, 5]);
+      expect(gateway.asked.find(({ method }) => method === 'variable.set')).toEqual({
+        id: expect.any(Number),
+        method: 'variable.set',
+        name: 'x',
+        value: expect.stringMatching(/^\{"a": ?\[1, ?"(é|\\u00e9)"\]\}$/),
+      });
+    });
+
+    it('of 64 KiB go there and back', 'setsVariable', async (code) => {
+      const gateway = new Variables(await boot());
+      const event = bodyOf({ name: 'big', chars: 65_534 });
+      expect((await gateway.run(call(code, { ...calls(10), event }))).result).toEqual({ value: 65_534 });
+    });
+
+    it('that are larger are refused, and not sent', 'setsVariable', async (code) => {
+      const gateway = new Variables(await boot());
+      const event = bodyOf({ name: 'big', chars: 65_535 });
+      const { result } = await gateway.run(call(code, { ...calls(10), event }));
+      expect(result?.value).toContain('value_too_large');
+      expect(gateway.asked).toEqual([]);
+    });
+
+    it('what the gateway refuses is an error of the language', 'setsVariable', async (code) => {
+      const gateway = new Variables(await boot());
+      gateway.refusal = { code: 'quota_exceeded', message: 'too many é' };
+      const { result } = await gateway.run(
+        call(code, { ...calls(10), event: bodyOf({ name: 'x', chars: 1 }) }),
+      );
+      expect(result?.value).toContain('quota_exceeded');
+      expect(result?.value).toContain('too many é');
+    });
+
+    it('at once wait for one another', 'readsAtOnce', async (code) => {
+      const gateway = new Variables(await boot(), { a: '1', b: '2', c: '4' });
+      gateway.delayMs = 20;
+      expect((await gateway.run(call(code, calls(10)))).result).toEqual({ value: 7 });
+      expect(gateway.mostAtOnce).toBe(1);
+    });
+
+    it('are to be had so many times and no more', 'incrementsForEver', async (code) => {
+      const gateway = new Variables(await boot());
+      expect((await gateway.run(call(code, calls(3)))).result?.value).toContain('too_many_calls');
+      expect(gateway.asked).toHaveLength(3);
+    });
+
+    it('are an error where the gateway has none', 'incrementsForEver', async (code) => {
+      expect((await run(code)).result?.value).toContain('not_available');
+    });
+
+    it('that nobody waits for any more change nothing', 'asksAndLeaves', async (code) => {
+      const agent = await boot();
+      const asked: number[] = [];
+      const { result, end } = await agent.run(call(code, calls(10)), ({ type, payload }) => {
+        if (type === FrameType.call) asked.push(JSON.parse(payload.toString()).id);
+      });
+      expect([result, end.status]).toEqual([{ value: 1 }, 'ok']);
+      for (const id of asked) agent.write(frame(FrameType.reply, JSON.stringify({ id, ok: true })));
+      await expectSilence(agent);
+    });
+
+    const wrong: [string, (id: number) => Buffer][] = [
+      ['to another CALL', (id) => frame(FrameType.reply, JSON.stringify({ id: id + 1, ok: true }))],
+      ['that is not JSON', () => frame(FrameType.reply, '{')],
+      ['over its limit', () => Buffer.of(0x00, 0x04, 0x00, 0x01, FrameType.reply)],
+    ];
+    for (const [name, bytes] of wrong) {
+      it(`a REPLY ${name} ends the agent with a status`, 'usesVariables', async (code) => {
+        const agent = await boot();
+        agent.send(call(code, calls(10)));
+        const asked = await agent.next();
+        expect(asked?.type).toBe(FrameType.call);
+        agent.write(bytes(JSON.parse(asked!.payload.toString()).id));
+        expect((await agent.exited).code).toBeGreaterThan(0);
+      });
+    }
+
+    it('a REPLY that nobody waits for ends the agent with a status', 'hangs', async (code) => {
+      const agent = await boot();
+      agent.send(call(code, calls(10)));
+      const pids = (await agent.next())!.payload.toString().trim().split(' ').map(Number);
+      agent.write(frame(FrameType.reply, '{"id":1,"ok":true}'));
+      expect((await agent.exited).code).toBeGreaterThan(0);
+      await Promise.all(pids.map(gone));
+    });
+  });
+
   describe(`${language.name}: the end`, () => {
     it('nothing follows END, and the agent stays until the channel closes', 'answers', async (code) => {
       const agent = await boot();
@@ -478,6 +585,57 @@ export function conformance(language: Language): void {
   });
 }
 
+interface Asked {
+  id: number;
+  method: string;
+  name: string;
+  value?: string;
+  by?: number;
+}
+
+/** The gateway's side of variables, as simple as can be. */
+class Variables {
+  readonly asked: Asked[] = [];
+  mostAtOnce = 0;
+  delayMs = 0;
+  refusal: { code: string; message: string } | undefined;
+  readonly #agent: Agent;
+  readonly #kept: Map<string, string>;
+  #open = 0;
+
+  constructor(agent: Agent, kept: Record<string, string> = {}) {
+    this.#agent = agent;
+    this.#kept = new Map(Object.entries(kept));
+  }
+
+  run(invocation: Invoke): Promise<Transcript> {
+    return this.#agent.run(invocation, ({ type, payload }) => {
+      if (type === FrameType.call) this.#answer(JSON.parse(payload.toString()));
+    });
+  }
+
+  #answer(asked: Asked): void {
+    this.asked.push(asked);
+    this.#open += 1;
+    this.mostAtOnce = Math.max(this.mostAtOnce, this.#open);
+    const answer = this.refusal ? { ok: false, error: this.refusal } : { ok: true, ...this.#done(asked) };
+    setTimeout(() => {
+      this.#open -= 1;
+      this.#agent.write(frame(FrameType.reply, JSON.stringify({ id: asked.id, ...answer, later: [1] })));
+    }, this.delayMs);
+  }
+
+  #done({ method, name, value, by }: Asked): object {
+    const before = this.#kept.get(name);
+    if (method === 'variable.delete') return { existed: this.#kept.delete(name) };
+    const after = { 'variable.set': value, 'variable.increment': String(Number(before ?? 0) + by!) }[method];
+    if (after !== undefined) this.#kept.set(name, after);
+    if (method === 'variable.set') return { revision: 'r' };
+    const found = after ?? before;
+    return found === undefined ? {} : { value: found, revision: 'r' };
+  }
+}
+
 /** Closes the channel after END and expects that not a byte follows. */
 async function expectSilence(agent: Agent): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve, 100));
@@ -486,9 +644,9 @@ async function expectSilence(agent: Agent): Promise<void> {
   expect(agent.unread).toHaveLength(0);
 }
 
-/** The order that the protocol prescribes: LOG anywhere; RESULT, or HEAD and DATA; one END, the last. */
+/** The order that the protocol prescribes: LOG and CALL anywhere; RESULT, or HEAD and DATA; one END, the last. */
 function expectOrder(frames: Frame[]): void {
-  const letters: Record<number, string> = { 130: 'H', 131: 'D', 132: '', 133: 'R', 134: 'E' };
+  const letters: Record<number, string> = { 130: 'H', 131: 'D', 132: '', 133: 'R', 134: 'E', 135: '' };
   expect(frames.map(({ type }) => letters[type] ?? '?').join('')).toMatch(/^(R|HD*)?E$/);
 }
 

@@ -74,6 +74,45 @@ conformance({
       const child = spawn('sleep', ['1000']);
       console.error(process.pid, child.pid);
       await new Promise(() => {});`),
+    usesVariables: `
+      import { deleteVariable, getVariable, incrementVariable, setVariable } from 'cronium';
+      export const handler = async () => {
+        const y = await getVariable('y');
+        await setVariable('x', { a: [1, 'é'] });
+        await deleteVariable('y');
+        return [y, await getVariable('x'), await incrementVariable('n')];
+      };`,
+    setsVariable: `
+      const cronium = require('cronium');
+      exports.handler = async ({ body }) => {
+        const { name, chars } = JSON.parse(body);
+        try {
+          await cronium.setVariable(name, 'x'.repeat(chars));
+          return (await cronium.getVariable(name)).length;
+        } catch (error) {
+          return error.code + ': ' + error.message;
+        }
+      };`,
+    readsAtOnce: `
+      const { getVariable } = require('cronium');
+      exports.handler = async () => {
+        const [a, b, c] = await Promise.all(['a', 'b', 'c'].map(getVariable));
+        return a + b + c;
+      };`,
+    incrementsForEver: `
+      import { incrementVariable, output } from 'cronium';
+      try {
+        for (;;) await incrementVariable('n');
+      } catch (error) {
+        output(error.code + ': ' + error.message);
+      }`,
+    asksAndLeaves: `
+      const { getVariable } = require('cronium');
+      exports.handler = async () => {
+        getVariable('x').catch(() => {});
+        console.error('asked');
+        return 1;
+      };`,
   },
 });
 

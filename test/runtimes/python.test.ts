@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { Agent, type Invoke, invoke, type Transcript } from './agent-driver.ts';
+import { Agent, FrameType, type Invoke, invoke, type Transcript } from './agent-driver.ts';
 import { conformance } from './conformance.ts';
 
 const agent = join(import.meta.dirname, '../../runtimes/python/agent.py');
@@ -105,6 +105,47 @@ def handler(event, context):
     while True:
         time.sleep(1)
 `,
+    usesVariables: `
+import cronium
+def handler(event, context):
+    y = cronium.getVariable("y")
+    cronium.setVariable("x", {"a": [1, "é"]})
+    cronium.deleteVariable("y")
+    return [y, cronium.getVariable("x"), cronium.incrementVariable("n")]
+`,
+    setsVariable: `
+import cronium, json
+def handler(event, context):
+    given = json.loads(event["body"])
+    try:
+        cronium.setVariable(given["name"], "x" * given["chars"])
+        return len(cronium.getVariable(given["name"]))
+    except cronium.VariableError as error:
+        return f"{error.code}: {error}"
+`,
+    readsAtOnce: `
+import cronium
+from concurrent.futures import ThreadPoolExecutor
+def handler(event, context):
+    with ThreadPoolExecutor(3) as pool:
+        return sum(pool.map(cronium.getVariable, "abc"))
+`,
+    incrementsForEver: `
+import cronium
+while True:
+    try:
+        cronium.incrementVariable("n")
+    except cronium.VariableError as error:
+        cronium.output(f"{error.code}: {error}")
+        break
+`,
+    asksAndLeaves: `
+import cronium, sys, threading
+def handler(event, context):
+    threading.Thread(target=cronium.getVariable, args=("x",), daemon=True).start()
+    sys.stderr.write("asked\\n")
+    return 1
+`,
   },
 });
 
@@ -127,14 +168,20 @@ describe('python: the worked example of the protocol', () => {
     const blocks = [...page.matchAll(/```\n((?:[0-9a-f]{2}[ \n])+)```/g)].map(([, hex]) =>
       Buffer.from(hex!.replaceAll(/\s/g, ''), 'hex'),
     );
-    expect(blocks).toHaveLength(2);
+    expect(blocks).toHaveLength(4);
+    const [hello, answer, asked, reply] = blocks as [Buffer, Buffer, Buffer, Buffer];
     const agent = await Agent.start(command);
     try {
-      agent.write(blocks[0]!);
+      agent.write(hello);
       await agent.next();
       const before = agent.received.length;
-      await agent.run(invoke({ runtime: 'python', code: 'def handler(event, context): return 42' }));
-      expect(agent.received.subarray(before).toString('hex')).toBe(blocks[1]!.toString('hex'));
+      const code = 'import cronium\ndef handler(event, context):\n    return cronium.getVariable("x", 42)';
+      const limits = { logBytes: 1_000, responseBytes: 1_000, streamBytes: 1_000, calls: 1 };
+      await agent.run(invoke({ runtime: 'python', code, limits }), ({ type }) => {
+        if (type === FrameType.call) agent.write(reply);
+      });
+      const sent = Buffer.concat([asked, answer]);
+      expect(agent.received.subarray(before).toString('hex')).toBe(sent.toString('hex'));
     } finally {
       await agent.dispose();
     }

@@ -69,7 +69,7 @@ describe('frames', () => {
     expect(() => decoder.next()).toThrow('at most 0');
   });
 
-  test.for([0x00, 0x01, 0x02, 0x7f, 0x80, 0x87, 0xff])('an unknown type 0x%s is refused', (type) => {
+  test.for([0x00, 0x01, 0x02, 0x7f, 0x80, 0x88, 0xff])('an unknown type 0x%s is refused', (type) => {
     const decoder = new FrameDecoder();
     decoder.push(header(0, type));
     expect(() => decoder.next()).toThrow('unknown type');

@@ -1,5 +1,6 @@
 import { type Duplex, duplexPair } from 'node:stream';
 import type { Call, CallObserver } from '../../src/core/sandbox.ts';
+import type { VariableAnswer, VariableRequest } from '../../src/core/variables.ts';
 import { AgentConnection } from '../../src/sandbox/agent.ts';
 import { encodeFrame, encodeJsonFrame, FrameType } from '../../src/sandbox/frames.ts';
 
@@ -29,6 +30,9 @@ export function call(over: Partial<Call> = {}): Call {
 export class Listener implements CallObserver {
   readonly heard: string[] = [];
   hold: Promise<void> | undefined;
+  readonly asked: VariableRequest[] = [];
+  /** What variables answer. */
+  answer: (request: VariableRequest) => Promise<VariableAnswer> = async () => ({ ok: true });
 
   injected(): void {
     this.heard.push('injected');
@@ -45,6 +49,11 @@ export class Listener implements CallObserver {
 
   log(chunk: Uint8Array): void {
     this.heard.push(`log ${Buffer.from(chunk)}`);
+  }
+
+  variable(request: VariableRequest): Promise<VariableAnswer> {
+    this.asked.push(request);
+    return this.answer(request);
   }
 }
 
@@ -75,10 +84,10 @@ export class Peer {
   }
 
   /** One whose agent has answered the greeting. */
-  static async warm(): Promise<Peer> {
+  static async warm(answer = READY): Promise<Peer> {
     const peer = new Peer();
     const ready = peer.connection.handshake('python', never);
-    peer.send(READY);
+    peer.send(answer);
     await ready;
     return peer;
   }

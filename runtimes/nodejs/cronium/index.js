@@ -5,6 +5,8 @@
  * The worker binds it to the call before it loads the function; unbound, it answers with nothing.
  */
 
+const variables = require('./variables.js');
+
 /** @type {{ event: unknown, output: (value: unknown) => void }} */
 let call = { event: undefined, output() {} };
 
@@ -12,6 +14,12 @@ let call = { event: undefined, output() {} };
 exports.input = input;
 exports.output = output;
 exports.event = event;
+exports.getVariable = variables.getVariable;
+exports.setVariable = variables.setVariable;
+exports.deleteVariable = variables.deleteVariable;
+exports.incrementVariable = variables.incrementVariable;
+exports.updateVariable = variables.updateVariable;
+exports.VariableError = variables.VariableError;
 
 /** The request body: parsed if it is JSON, else text, else bytes; null where there is none. */
 function input() {
@@ -50,8 +58,9 @@ function parsed(text) {
 
 // Not enumerable: it is the worker's, and `import *` need not show it.
 Object.defineProperty(exports, Symbol.for('cronium.bind'), {
-  /** @param {{ event: unknown, output: (value: unknown) => void }} bound */
+  /** @param {{ event: unknown, output: (value: unknown) => void, ask?: (request: object) => Promise<any> }} bound */
   value(bound) {
     call = bound;
+    variables.bind(bound.ask);
   },
 });

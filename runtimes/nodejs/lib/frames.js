@@ -6,12 +6,14 @@
 const TYPE = {
   HELLO: 0x01,
   INVOKE: 0x02,
+  REPLY: 0x03,
   READY: 0x81,
   HEAD: 0x82,
   DATA: 0x83,
   LOG: 0x84,
   RESULT: 0x85,
   END: 0x86,
+  CALL: 0x87,
   // Worker to supervisor only.
   /** The worker can run a call at once. */
   WARM: 0x10,

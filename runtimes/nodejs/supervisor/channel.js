@@ -6,7 +6,7 @@ const { FrameReader, TYPE, header } = require('../lib/frames.js');
 /** Bytes waiting for the gateway beyond which the worker is not read any more. */
 const HIGH_WATER_BYTES = 256 * 1024;
 
-const LIMITS = { [TYPE.HELLO]: 4096, [TYPE.INVOKE]: 64 * 2 ** 20 };
+const LIMITS = { [TYPE.HELLO]: 4096, [TYPE.INVOKE]: 64 * 2 ** 20, [TYPE.REPLY]: 256 * 1024 };
 
 /** The frames to and from the gateway. */
 class Channel {

@@ -1,6 +1,7 @@
 'use strict';
 
 const { TYPE } = require('../lib/frames.js');
+const { CALL_BYTES, Calls } = require('./calls.js');
 const { failureOf, failureOfExit } = require('./failure.js');
 const { FRAME_BYTES, Log, slices } = require('./log.js');
 const { oomKills } = require('./memory.js');
@@ -22,15 +23,25 @@ class Run {
    * @param {import('./channel.js').Channel} channel
    * @param {import('./worker-link.js').WorkerLink} link
    * @param {number} oomKillsBefore as `oomKills` counted them before the call
-   * @param {{ limits?: { logBytes?: number, responseBytes?: number, streamBytes?: number } }} call
+   * @param {{ limits?: { logBytes?: number, responseBytes?: number, streamBytes?: number, calls?: number } }} call
    */
   constructor(channel, link, oomKillsBefore, call) {
-    const { logBytes = 262_144, responseBytes = 6_291_456, streamBytes = 104_857_600 } = call.limits ?? {};
+    const {
+      logBytes = 262_144,
+      responseBytes = 6_291_456,
+      streamBytes = 104_857_600,
+      calls = 0,
+    } = call.limits ?? {};
     this.channel = channel;
     this.link = link;
     this.responseBytes = responseBytes;
     this.streamLeftBytes = streamBytes;
     this.log = new Log((chunk) => this.send(TYPE.LOG, chunk), logBytes);
+    this.calls = new Calls(
+      (type, payload) => this.send(type, payload),
+      (payload) => link.send(TYPE.REPLY, payload),
+      calls,
+    );
     this.printer = new Printed(this.log, streamBytes);
     /** What has been answered. @type {'nothing' | 'result' | 'stream'} */
     this.answered = 'nothing';
@@ -49,6 +60,7 @@ class Run {
   limitOf(type) {
     if (type === TYPE.END || type === TYPE.FAIL) return END_BYTES;
     if (type === TYPE.MODE) return 1;
+    if (type === TYPE.CALL) return this.calls.waiting ? -1 : CALL_BYTES;
     if (type === TYPE.OUT || type === TYPE.ERR) return FRAME_BYTES;
     if (type === TYPE.OUTPUT) return this.responseBytes;
     if (type === TYPE.RESULT) return this.answered === 'nothing' ? this.responseBytes : -1;
@@ -70,7 +82,23 @@ class Run {
     else if (type === TYPE.FAIL) this.failure = failureOf(parse(payload));
     else if (type === TYPE.END) this.claimedEnd(parse(payload));
     else if (type === TYPE.OUTPUT) this.outputGiven(payload);
+    else if (type === TYPE.CALL) this.ask(payload);
     else this.answer(type, payload);
+  }
+
+  /** @param {Buffer} payload */
+  ask(payload) {
+    if (!this.calls.ask(parse(payload))) this.fault(TYPE.CALL, payload.length);
+  }
+
+  /**
+   * @param {Buffer} payload
+   * @returns {boolean} false when the gateway must not send it now
+   */
+  reply(payload) {
+    // Sent before the gateway knew of the end.
+    if (this.ended) return this.calls.waiting;
+    return this.calls.take(payload);
   }
 
   outputGiven(json) {

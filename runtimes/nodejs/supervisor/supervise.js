@@ -34,7 +34,12 @@ function supervise(channel, link) {
 
   const greet = () => {
     if (!greeted || !warm) return;
-    channel.sendJson(TYPE.READY, { protocol: 1, runtime: 'nodejs', runtimeVersion: process.versions.node });
+    channel.sendJson(TYPE.READY, {
+      protocol: 1,
+      runtime: 'nodejs',
+      runtimeVersion: process.versions.node,
+      features: ['variables'],
+    });
     if (early) invoke(early);
   };
 
@@ -57,6 +62,8 @@ function supervise(channel, link) {
     } else if (type === TYPE.INVOKE && greeted && !run && !early) {
       if (warm) invoke(payload);
       else early = payload;
+    } else if (type === TYPE.REPLY && run?.reply(payload)) {
+      // It was waited for.
     } else {
       quit('a frame out of order');
     }

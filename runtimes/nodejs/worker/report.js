@@ -78,6 +78,17 @@ function sendAsync(type, payload) {
   return busy;
 }
 
+/**
+ * Sends when nothing is being written in the background.
+ * @param {number} type
+ * @param {Uint8Array} payload
+ */
+async function sendBetween(type, payload) {
+  while (busy) await busy;
+  if (finished) throw new Error('the call has ended');
+  send(type, payload);
+}
+
 let finished = false;
 
 /** The last word. The first one counts. @param {object} outcome without a prototype, so that no `toJSON` is inherited */
@@ -166,5 +177,6 @@ module.exports = {
   result,
   send,
   sendAsync,
+  sendBetween,
   writeAll,
 };

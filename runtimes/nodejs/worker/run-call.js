@@ -2,6 +2,7 @@
 
 const { TYPE } = require('../lib/frames.js');
 const helper = require('../cronium/index.js');
+const { ask } = require('./calls.js');
 const { callHandler, contextOf, findHandler } = require('./handler.js');
 const { loadMain } = require('./load.js');
 const report = require('./report.js');
@@ -27,7 +28,11 @@ async function runCall(run, folder, call) {
     .at(-1);
   const env = call.env ?? {};
   for (const variable of Object.keys(env)) process.env[variable] = env[variable];
-  helper[Symbol.for('cronium.bind')]({ event, output: (value) => output(value, limits.responseBytes) });
+  helper[Symbol.for('cronium.bind')]({
+    event,
+    output: (value) => output(value, limits.responseBytes),
+    ask: limits.calls > 0 ? ask : undefined,
+  });
 
   run.phase = 'loading';
   await perform(run, folder, call, name);

@@ -8,7 +8,18 @@ from .frames import TooLarge
 
 
 def read_output(path, limit_bytes):
-    """RESULT's payload, or None when there was no output. The file is the script's: it can be anything."""
+    """RESULT's payload, or None when there was no output. Raises TooLarge."""
+    data = read_file(path, limit_bytes)
+    if data is None:
+        return None
+    payload = as_json(data)
+    if len(payload) > limit_bytes:
+        raise TooLarge
+    return payload
+
+
+def read_file(path, limit_bytes):
+    """What is in a file of the script's, or None; the script can have put anything in its place. Raises TooLarge."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
@@ -19,13 +30,10 @@ def read_output(path, limit_bytes):
         data = file.read(limit_bytes + 1)
     if len(data) > limit_bytes:
         raise TooLarge
-    payload = _as_json(data)
-    if len(payload) > limit_bytes:
-        raise TooLarge
-    return payload
+    return data
 
 
-def _as_json(data):
+def as_json(data):
     """The text itself if it is JSON, so that numbers keep their digits; else the text as a JSON string."""
     text = data.decode("utf-8", "replace")
     try:

@@ -2,12 +2,14 @@
 
 HELLO = 0x01
 INVOKE = 0x02
+REPLY = 0x03
 READY = 0x81
 HEAD = 0x82
 DATA = 0x83
 LOG = 0x84
 RESULT = 0x85
 END = 0x86
+CALL = 0x87
 
 # Worker to supervisor only. PLAN comes before any code of the function has run.
 PLAN = 0x10
@@ -22,6 +24,8 @@ INVOKE_BYTES = 64 * MIB
 HEAD_BYTES = 64 * KIB
 DATA_BYTES = MIB
 END_BYTES = 256 * KIB
+CALL_BYTES = 256 * KIB
+REPLY_BYTES = 256 * KIB
 
 TYPE_BYTES = KIB
 MESSAGE_BYTES = 8 * KIB

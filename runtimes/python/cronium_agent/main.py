@@ -39,7 +39,7 @@ def _greet(channel, runtime, version):
     hello = channel.read_payload(length)
     if hello != b'{"protocol":1}':
         _check_hello(hello)
-    ready = '{"protocol":1,"runtime":"%s","runtimeVersion":"%s"}' % (runtime, version())
+    ready = '{"protocol":1,"runtime":"%s","runtimeVersion":"%s","features":["variables"]}' % (runtime, version())
     channel.queue(READY, ready.encode())
     channel.flush()
 

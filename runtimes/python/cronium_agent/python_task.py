@@ -11,6 +11,7 @@ from . import frames, native, source
 from .frames import TooLarge
 from .helper import Helper
 from .response import Invalid, Responder, is_async_iterator, is_head, is_iterator, result
+from .variables import Variables
 
 
 class Context:
@@ -38,8 +39,8 @@ class Loader:
         return self._code
 
 
-def run(call, uplink, outputs):
-    """Compiles, loads and runs the code, and sends the answer. Does not return."""
+def run(call, uplink, outputs, down):
+    """Compiles, loads and runs the code, and sends the answer. Does not return. `down` is where answers to calls come."""
     name = str(call.get("handler") or "handler").rpartition(".")[2]
     try:
         code, kind = source.compile_source(call["code"], name)
@@ -55,7 +56,7 @@ def run(call, uplink, outputs):
         },
     )
     outputs.apply(kind != source.HANDLER)
-    task = Task(call, uplink)
+    task = Task(call, uplink, down)
     if code is None:
         task.fail(fault)
     task.run(code, kind, name)
@@ -84,11 +85,12 @@ def open_text_streams():
 class Task:
     """One run of the function."""
 
-    def __init__(self, call, uplink):
+    def __init__(self, call, uplink, down):
         self._call = call
         self._uplink = uplink
         self._responder = Responder(uplink, call["limits"])
         self._helper = Helper(call.get("event"))
+        self._variables = Variables(uplink, down, call["limits"].get("calls"))
 
     def run(self, code, kind, name):
         try:
@@ -111,7 +113,8 @@ class Task:
         module.__loader__ = Loader(self._call["code"])
         module.__builtins__ = __builtins__
         sys.modules["main"] = sys.modules["__main__"] = module
-        sys.modules["cronium"] = self._helper.module()
+        sys.modules["cronium"] = helper = self._helper.module()
+        self._variables.install(helper)
         sys.argv = [source.FILENAME]
         return module
 

@@ -27,6 +27,7 @@ def serve(channel, runtime):
     """Forks the worker, waits for INVOKE, runs the call and stays until the channel closes. Does not return."""
     down, up, out, log = os.pipe(), os.pipe(), os.pipe(), os.pipe()
     wake = _wake_on_child()
+    directory, desk = _counter() if runtime == "bash" else (None, None)
     pid = os.fork()
     if pid == 0:
         for descriptor in (down[1], up[0], out[0], log[0], wake):
@@ -34,14 +35,14 @@ def serve(channel, runtime):
         channel.close()
         from .worker import work
 
-        work(runtime, down[0], up[1], out[1], log[1])
+        work(runtime, down[0], up[1], out[1], log[1], directory)
         os._exit(1)
     for descriptor in (down[0], up[1], out[1], log[1]):
         os.close(descriptor)
     signal.signal(signal.SIGTERM, lambda *_: _stop(pid, 1))
     processes.harden()
     try:
-        supervisor = Supervisor(channel, pid, up[0], out[0], log[0], wake)
+        supervisor = Supervisor(channel, pid, up[0], out[0], log[0], wake, down[1], desk)
         outcome.encode(None, None, 0)  # a first time, while nobody waits
         _hand_over(channel, pid, down[1], wake)
         supervisor.run()
@@ -51,6 +52,18 @@ def serve(channel, runtime):
         sys.stderr.write("cronium agent: %s\n" % violation)
         sys.stderr.flush()
         _stop(pid, 1)
+
+
+def _counter():
+    """Where a Bash script will live, and where it can ask for variables: made while nobody waits."""
+    from .bash_calls import Desk
+    from .bash_task import make_directory
+
+    directory = make_directory()
+    try:
+        return directory, Desk(directory)
+    except OSError:
+        return directory, None  # no named pipes here: the script is told that there are no variables
 
 
 def _wake_on_child():
@@ -91,7 +104,6 @@ def _hand_over(channel, pid, down, wake):
             prefix = b""
     except BrokenPipeError as error:
         raise Violation("the worker did not take the call") from error
-    os.close(down)
 
 
 def _write_all(descriptor, data):
@@ -103,9 +115,13 @@ def _write_all(descriptor, data):
 class Supervisor:
     """One call, from the worker's first frame to END."""
 
-    def __init__(self, channel, pid, up, out, log, wake):
+    def __init__(self, channel, pid, up, out, log, wake, down, desk):
         self._channel = channel
         self._pid = pid
+        self._down = down
+        self._desk = desk
+        self._calls = None  # of the function to the gateway, once there was one
+        self._answers = None
         self._up, self._out, self._log, self._wake = up, out, log, wake
         for descriptor in (up, out, log):
             os.set_blocking(descriptor, False)
@@ -147,6 +163,10 @@ class Supervisor:
         for descriptor in (self._up, self._log, self._out):
             if descriptor in ready and descriptor in self._reading and not self._is_over():
                 self._read(descriptor)
+        if self._desk and self._desk.descriptor in ready and not self._is_over():
+            self._read(self._desk.descriptor)
+        if self._answers and self._answers.descriptor in ready:
+            self._answers.flush()
         if self._wake in ready:
             os.read(self._wake, 4096)
             self._note_exit(processes.reap(self._pid))
@@ -161,9 +181,14 @@ class Supervisor:
         return None if due is None else max(0, int((due - time.monotonic()) * 1000) + 1)
 
     def _check_gateway(self, ready):
-        if not self._channel.read_some(1):
+        chunk = self._channel.read_some(READ_BYTES)
+        if self._calls:
+            self._calls.take(chunk)
+            self._guard(self._serve_desk)
+        elif chunk:
+            raise Violation("a frame after INVOKE")
+        else:
             raise ChannelClosed
-        raise Violation("a frame after INVOKE")
 
     def _watch(self, descriptor, wanted):
         if wanted and descriptor not in self._reading:
@@ -203,8 +228,11 @@ class Supervisor:
             self._guard(self._take_frames, chunk)
         elif descriptor == self._log:
             self._logs.write(chunk)
-        else:
+        elif descriptor == self._out:
             self._guard(self._stdout.write, chunk)
+        else:
+            self._guard(self._desk.announce, chunk)
+            self._guard(self._serve_desk)
         return len(chunk)
 
     def _drain(self, descriptor):
@@ -251,10 +279,31 @@ class Supervisor:
                 self._channel.queue(frames.RESULT, payload)
             elif kind == frames.HANDLER_FOUND:
                 self._become_handler()
+            elif kind == frames.CALL:
+                self._ask(_parse(payload), self._answer_worker)
             elif kind == frames.END:
                 self._report = outcome.parse(payload)
             else:
                 raise Violation("frame 0x%02x out of order" % kind)
+
+    def _ask(self, request, deliver):
+        if self._calls is None:
+            from .calls import Calls
+
+            self._calls = Calls(self._channel, self._plan["limits"].get("calls") or 0)
+        self._calls.ask(request, deliver)
+
+    def _answer_worker(self, payload):
+        if self._answers is None:
+            from .calls import Answers
+
+            self._answers = Answers(self._down, self._poll)
+        self._answers.send(payload)
+
+    def _serve_desk(self):
+        """Scripts ask from several processes at once: they take turns."""
+        while self._desk and self._desk.is_waiting and not (self._calls and self._calls.is_waiting):
+            self._desk.serve(self._ask)
 
     def _begin(self, plan):
         limits = plan["limits"]
@@ -273,6 +322,7 @@ class Supervisor:
                 frames.HEAD: frames.HEAD_BYTES,
                 frames.DATA: frames.DATA_BYTES,
                 frames.RESULT: limits["responseBytes"],
+                frames.CALL: frames.CALL_BYTES,
                 frames.END: WORKER_END_BYTES,
             }
         )
@@ -280,6 +330,8 @@ class Supervisor:
         # Only now: before the plan nobody could say what printed bytes are.
         self._watch(self._log, True)
         self._watch(self._out, plan["stdout"] != "merged")
+        if self._desk:
+            self._watch(self._desk.descriptor, True)
 
     def _become_handler(self):
         """The code turned out to define a handler: what it printed while it loaded is log."""
@@ -353,3 +405,10 @@ class Supervisor:
             if self._channel.reading in ready and not self._channel.read_some(READ_BYTES):
                 raise ChannelClosed
             self._channel.flush()
+
+
+def _parse(payload):
+    try:
+        return json.loads(payload)
+    except (ValueError, RecursionError) as error:
+        raise Violation("a call that does not parse") from error

@@ -1,5 +1,6 @@
 """The process that becomes the function. It is forked before the call comes, with nothing of a caller in it."""
 
+import _thread
 import json
 import os
 import select
@@ -17,20 +18,30 @@ IDLE_SECONDS = 0.5
 DEFAULT_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
+class Ended(OSError):
+    """Nothing can be sent any more. A thread of the function may not know that."""
+
+
 class Uplink:
     """The worker's way to the supervisor. Blocks when the supervisor is busy: so a slow client slows the function."""
 
     def __init__(self, descriptor):
         self._descriptor = descriptor
         self._pid = os.getpid()
+        self._lock = _thread.allocate_lock()
+        self._ended = False
 
     def send(self, *messages):
-        """Sends (type, payload) pairs in one piece."""
+        """Sends (type, payload) pairs in one piece, whole among those of other threads. Raises Ended after END."""
         if os.getpid() != self._pid:
             os._exit(0)  # a child that the function forked has come back out of it; the answer is its parent's
         view = memoryview(b"".join([frames.encode(kind, payload) for kind, payload in messages]))
-        while view:
-            view = view[os.write(self._descriptor, view) :]
+        with self._lock:
+            if self._ended:
+                raise Ended("the call has ended")
+            self._ended = messages[-1][0] == frames.END
+            while view:
+                view = view[os.write(self._descriptor, view) :]
 
     def rest(self):
         """Waits to be killed. To exit now would take the processor away from the answer, which is on its way."""
@@ -63,8 +74,8 @@ class Outputs:
         os.close(self._log)
 
 
-def work(runtime, down, up, out, log):
-    """Waits for the call and runs it. Does not return from a call."""
+def work(runtime, down, up, out, log, directory):
+    """Waits for the call and runs it. Does not return from a call. `directory` is where a Bash script lives."""
     outputs = Outputs(out, log)
     _become_ordinary()
     _enter_home()
@@ -81,9 +92,8 @@ def work(runtime, down, up, out, log):
         open_text_streams()
         _preload_when_idle(down)
     call = _receive(down)
-    os.close(down)
     set_environment(call.get("env") or {})
-    run(call, Uplink(up), outputs)
+    run(call, Uplink(up), outputs, directory if runtime == "bash" else down)
 
 
 def _become_ordinary():
