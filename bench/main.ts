@@ -26,7 +26,12 @@ const SIZES: Readonly<Record<string, Size>> = {
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
-    isolation: { type: 'string', multiple: true, default: ['docker', 'bubblewrap'] },
+    isolation: {
+      type: 'string',
+      multiple: true,
+      default: ['docker+runc', 'docker+runsc', 'podman', 'bubblewrap'],
+    },
+    runtime: { type: 'string', multiple: true, default: [...RUNTIMES] },
     json: { type: 'string', default: 'bench/results/latest.json' },
     svg: { type: 'string', default: 'bench/results/latest.svg' },
   },

@@ -4,6 +4,15 @@ import { tiersSetting } from './tiers-config.ts';
 
 const flag = z.stringbool({ truthy: ['true', '1', 'yes', 'on'], falsy: ['false', '0', 'no', 'off'] });
 const whole = (min: number, max: number) => z.coerce.number().int().min(min).max(max);
+/** As a browser names it: without a path, and not `null`, which is many. */
+const isOrigin = (text: string) =>
+  /^https?:\/\/[^*]+$/.test(text) && URL.canParse(text) && new URL(text).origin === text;
+const origins = z
+  .string()
+  .transform((text) => text.split(',').map((each) => each.trim()))
+  .refine((all) => all.every((each) => each === '*' || isOrigin(each)), {
+    error: 'must be origins as browsers write them, such as https://app.example.com, or *',
+  });
 const optionalUrl = z.url({ protocol: /^https?$/ }).optional();
 
 /** As engines name runtimes, and containerd its shims: `runsc`, `io.containerd.kata.v2`. */
@@ -27,6 +36,9 @@ export const settings = z.object({
   HOST: z.string().default('127.0.0.1').describe('Address to listen on'),
   PORT: whole(0, 65_535).default(8787).describe('Port to listen on; 0 takes a free one'),
   PUBLIC_URL: optionalUrl.describe('Where callers reach the gateway, for the URLs it prints'),
+  CORS_ORIGINS: origins
+    .optional()
+    .describe('Origins, separated by commas, whose pages may call functions from a browser; `*` for all'),
   DATA_DIR: z.string().min(1).default('./data').describe('Database, generated secrets and lock'),
   DATABASE_URL: z
     .string()

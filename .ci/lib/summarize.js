@@ -1,12 +1,12 @@
-// Prints the result line of a test run: summarize.js REPORT STATUS FURTHER
+// Prints the result line of a test run: summarize.js REPORT STATUS FURTHER [SKIPPED]
 // REPORT is vitest's JSON report, STATUS what `npm test` exited with, FURTHER how many failures
-// were seen outside the tests. Exits 1 if anything failed.
+// were seen outside the tests, SKIPPED how many checks there could not be made. Exits 1 if anything failed.
 import { readFileSync } from 'node:fs';
 
-const [reportFile, status, further] = process.argv.slice(2);
+const [reportFile, status, further, furtherSkipped = '0'] = process.argv.slice(2);
 let passed = 0;
 let failed = Number(further);
-let skipped = 0;
+let skipped = Number(furtherSkipped);
 
 // A file that does not load, or fails outside its tests, has no failed test: the file itself counts.
 function failedWithoutTest(file) {
@@ -16,7 +16,7 @@ function failedWithoutTest(file) {
 try {
   const report = JSON.parse(readFileSync(reportFile, 'utf8'));
   passed = report.numPassedTests;
-  skipped = report.numPendingTests + report.numTodoTests;
+  skipped += report.numPendingTests + report.numTodoTests;
   failed += report.numFailedTests + report.testResults.filter(failedWithoutTest).length;
   if (passed + failed === 0) {
     console.error('run: no test ran');

@@ -2,6 +2,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { GatewayError } from '../errors.ts';
 import { registerAliases } from './aliases.ts';
 import type { App, AppDeps, AppEnv } from './context.ts';
+import { functionCors } from './cors.ts';
 import { registerDocs } from './docs.ts';
 import { registerEvents } from './events.ts';
 import { registerFunctionUrl } from './function-url.ts';
@@ -10,6 +11,7 @@ import { registerInvocations } from './invocations.ts';
 import { registerLambda } from './lambda.ts';
 import { registerMetrics } from './metrics.ts';
 import { registerOpenApi } from './openapi.ts';
+import { ownHeaders } from './own-headers.ts';
 import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
 import { registerReceipts } from './receipts.ts';
@@ -25,10 +27,12 @@ export function createApp(deps: AppDeps): App {
       if (!result.success) throw invalid(result.error);
     },
   });
-  const { onAnswered, audit } = deps;
+  const { onAnswered, audit, config } = deps;
   if (onAnswered !== undefined) {
     app.use(watchRequests(onAnswered, requestIds(deps.newId().slice(-8)), audit));
   }
+  app.use(ownHeaders());
+  if (config.CORS_ORIGINS !== undefined) app.use('/e/*', functionCors(config.CORS_ORIGINS));
   if (audit !== undefined) app.use('/v1/*', refuseUnlogged(audit));
   registerFunctionUrl(app, deps);
   registerEvents(app, deps);

@@ -23,6 +23,7 @@ export type AppConfig = Pick<
   | 'IDEMPOTENCY_TTL_MS'
   | 'QUEUE_TIMEOUT_MS'
   | 'PUBLIC_URL'
+  | 'CORS_ORIGINS'
   | 'TIERS'
   | 'MAX_BODY_BYTES'
   | 'MAX_VARIABLES'

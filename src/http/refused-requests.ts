@@ -2,6 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { RequestError } from '@hono/node-server';
 import { GatewayError, messageOf } from '../errors.ts';
+import { OWN_HEADERS } from './own-headers.ts';
 import { problem } from './problem.ts';
 
 /** How long the client may take to read why it was refused, ms. */
@@ -75,7 +76,9 @@ function refusalOf({ code }: NodeJS.ErrnoException): GatewayError {
 async function asBytes(response: Response): Promise<string> {
   const body = await response.text();
   const { status } = response;
-  const lines = [...response.headers].map(([name, value]) => `${name}: ${value}`);
+  const lines = Object.entries({ ...OWN_HEADERS, ...Object.fromEntries(response.headers) }).map(
+    ([name, value]) => `${name}: ${value}`,
+  );
   lines.push(`content-length: ${Buffer.byteLength(body)}`, 'connection: close');
   const reason = (JSON.parse(body) as { title: string }).title;
   return `HTTP/1.1 ${status} ${reason}\r\n${lines.join('\r\n')}\r\n\r\n${body}`;

@@ -50,6 +50,7 @@ export class Harness implements AsyncDisposable {
     this.app = createApp({
       config: {
         PUBLIC_URL: undefined,
+        CORS_ORIGINS: undefined,
         TIERS: { default: WIDEST_TIER },
         MAX_BODY_BYTES: 1_000,
         QUEUE_TIMEOUT_MS: 10_000,
