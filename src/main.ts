@@ -4,6 +4,7 @@ import { v7 as uuidv7 } from 'uuid';
 import { auditedInvoker } from './audit/audited-invoker.ts';
 import { openTrail } from './audit/open.ts';
 import type { AuditTrail } from './audit/trail.ts';
+import { beginSelfTests } from './boot-self-tests.ts';
 import type { Config } from './config.ts';
 import { decodeKey } from './config.ts';
 import { Admission } from './core/admission.ts';
@@ -137,6 +138,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
 
   const pools = createPools(config, observeBoots(backend, metrics), log, metrics);
   parts.defer(() => pools.close());
+  pools.onDisturbance((runtime) => selfTests.repeat(runtime));
   const options = invokerOptions(config);
   const admission = new Admission({
     maxRunning: config.MAX_CONCURRENT_EXECUTIONS,
@@ -182,9 +184,11 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   });
   parts.defer(() => enqueuer.idle());
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
+  const selfTests = beginSelfTests({ backend, pools, limitsEnabled: config.RESOURCE_LIMITS_ENABLED, log });
+  parts.defer(() => selfTests.close());
 
   const ready = async () => {
-    const reasons = pools.unready();
+    const reasons = [...pools.unready(), ...selfTests.failures()];
     await store.ping().catch((error) => reasons.push(`database: ${messageOf(error)}`));
     if (audit?.trouble !== undefined) reasons.push(`audit log: ${audit.trouble}`);
     return { ok: reasons.length === 0, reasons };
@@ -218,7 +222,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     invoker: audit === undefined ? invoker : auditedInvoker(invoker, audit),
     enqueuer,
     idempotency: store.idempotency,
-    pools: () => pools.status(),
+    pools: () => pools.status().map((pool) => ({ ...pool, selfTest: selfTests.of(pool.runtime) })),
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,
     newId: () => uuidv7(),

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
+import type { Check } from '../core/self-test.ts';
 import type { Finding } from '../sandbox/doctor.ts';
 import { configOfShell } from './config.ts';
 
@@ -26,11 +27,17 @@ function render(findings: readonly Finding[]): string {
     `${usable ? '✔' : '✘'} ${isolation}${reason ? `: ${reason}` : ''}`,
     ...(remedy ? [`    remedy: ${remedy}`] : []),
     ...checks.flatMap((check) => [
-      `    ${check.holds ? '✔' : '✘'} ${check.what}: ${check.seen}`,
-      ...(check.remedy && !check.holds ? [`        remedy: ${check.remedy}`] : []),
+      `    ${markOf(check)} ${check.what}: ${check.seen}${check.promised ? '' : ' (not promised here)'}`,
+      ...(check.remedy && check.promised ? [`        remedy: ${check.remedy}`] : []),
     ]),
   ]);
   return `${lines.join('\n')}\n`;
+}
+
+/** What is not promised and does not hold is a fact of the level, and no fault of the host. */
+function markOf({ holds, promised }: Check): string {
+  if (holds) return '✔';
+  return holds === null || !promised ? '–' : '✘';
 }
 
 function say(line: string): void {

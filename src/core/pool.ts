@@ -1,6 +1,7 @@
 import { GatewayError, messageOf } from '../errors.ts';
 import type { BootBudget } from './boot-budget.ts';
 import type { Clock } from './clock.ts';
+import type { Runtime } from './event.ts';
 import { bootBackoffMs, type PoolTargets, planPool } from './pool-plan.ts';
 import type { Sandbox, SandboxBackend, SandboxSpec } from './sandbox.ts';
 import { type Slot, Slots } from './slots.ts';
@@ -15,7 +16,7 @@ export interface Taken {
 
 export interface PoolStatus {
   key: string;
-  runtime: string;
+  runtime: Runtime;
   isolation: string;
   min: number;
   target: number;
@@ -38,6 +39,8 @@ export interface PoolDeps {
   /** In [0, 1): jitter for back-off. */
   random: () => number;
   onEngineError: (poolKey: string, error: unknown) => void;
+  /** A warm sandbox died by itself, or one booted after others had not: the engine may be another one than before. */
+  onDisturbance: () => void;
 }
 
 /** A boot costs processor time that the call just handed off needs more; it has answered by then, or it takes long anyway. */
@@ -53,6 +56,8 @@ export class Pool {
   readonly #waiters = new Waiters<Taken>();
   readonly #coldWaiters = new Waiters<Taken>();
   readonly #closing = new AbortController();
+  /** Why nobody is served for the time being. */
+  #suspension: GatewayError | null = null;
   /** Boots and destructions under way, so that `close` can wait for the last of them. */
   readonly #engineWork = new Set<Promise<unknown>>();
   readonly #counts = { warm: 0, cold: 0, bootFailures: 0 };
@@ -69,8 +74,17 @@ export class Pool {
     this.#deps = deps;
   }
 
+  get runtime(): Runtime {
+    return this.#spec.runtime;
+  }
+
   get lastDemandAt(): number | null {
     return this.#lastDemandAt;
+  }
+
+  /** Why nobody is served; `null` when somebody may be. */
+  get #refusal(): GatewayError | null {
+    return this.#closing.signal.reason ?? this.#suspension;
   }
 
   get waiting(): number {
@@ -105,7 +119,7 @@ export class Pool {
    */
   async take(signal: AbortSignal, forceCold = false): Promise<Taken> {
     signal.throwIfAborted();
-    this.#closing.signal.throwIfAborted();
+    if (this.#refusal !== null) throw this.#refusal;
     this.#lastDemandAt = this.#deps.clock.now();
     const warm = forceCold || this.#waiters.size > 0 ? undefined : this.#slots.oldestReady();
     if (warm !== undefined) {
@@ -117,9 +131,20 @@ export class Pool {
     return served;
   }
 
+  /** Serves nobody until `resume`: refuses who waits and gives up what is warm. Calls that have a sandbox keep it. */
+  suspend(reason: GatewayError): void {
+    this.#suspension = reason;
+    this.#empty(reason);
+  }
+
+  resume(): void {
+    this.#suspension = null;
+    this.pump();
+  }
+
   /** Does what the plan says now, and sees to it that it is asked again when time changes the plan. */
   pump(): void {
-    if (this.#closing.signal.aborted) return;
+    if (this.#refusal !== null) return;
     this.#cancelTimer();
     this.#bootForColdWaiters();
     const now = this.#deps.clock.now();
@@ -175,11 +200,15 @@ export class Pool {
     const options = { retryAfterSeconds: 5 };
     const reason = new GatewayError('shutting_down', 'The gateway is shutting down.', options);
     this.#closing.abort(reason);
+    this.#empty(reason);
+    while (this.#engineWork.size > 0) await Promise.all(this.#engineWork);
+  }
+
+  #empty(reason: GatewayError): void {
     this.#cancelTimer();
     this.#waiters.refuseAll(reason);
     this.#coldWaiters.refuseAll(reason);
     for (const slot of this.#slots.in('ready')) this.#retire(slot);
-    while (this.#engineWork.size > 0) await Promise.all(this.#engineWork);
   }
 
   #bootForColdWaiters(): void {
@@ -218,6 +247,7 @@ export class Pool {
   }
 
   #booted(slot: Slot, sandbox: Sandbox, coldWaiter: Waiter<Taken> | null): void {
+    if (this.#failuresInRow > 0) this.#deps.onDisturbance();
     this.#failuresInRow = 0;
     this.#lastError = null;
     this.#notBefore = Number.NEGATIVE_INFINITY;
@@ -225,8 +255,8 @@ export class Pool {
     slot.readyAt = this.#deps.clock.now();
     this.#slots.move(slot, 'ready');
     sandbox.closed.then(() => this.#closed(slot));
-    if (this.#closing.signal.aborted) {
-      coldWaiter?.refuse(this.#closing.signal.reason);
+    if (this.#refusal !== null) {
+      coldWaiter?.refuse(this.#refusal);
       this.#retire(slot);
       return;
     }
@@ -268,7 +298,10 @@ export class Pool {
     this.#slots.move(slot, 'gone');
     // One that died while warm has no owner who would remove what its engine still holds of it.
     if (wasTaken) this.#deps.budget.sandboxGone();
-    else this.#destroy(slot);
+    else {
+      this.#destroy(slot);
+      this.#deps.onDisturbance();
+    }
     this.pump();
   }
 

@@ -1,10 +1,13 @@
 import { GatewayError } from '../errors.ts';
 import { BootBudget, type BootLimits } from './boot-budget.ts';
+import type { Runtime } from './event.ts';
+import { Gate } from './gate.ts';
 import { Pool, type PoolDeps, type PoolStatus, type Taken } from './pool.ts';
 import type { PoolTargets } from './pool-plan.ts';
-import { poolKey, type SandboxSpec } from './sandbox.ts';
+import { poolKey, type Sandbox, type SandboxSpec } from './sandbox.ts';
+import { Waiters } from './waiters.ts';
 
-export interface PoolsOptions extends Omit<PoolDeps, 'budget'>, BootLimits {
+export interface PoolsOptions extends Omit<PoolDeps, 'budget' | 'onDisturbance'>, BootLimits {
   targets: PoolTargets;
 }
 
@@ -13,6 +16,10 @@ export class Pools {
   readonly #options: PoolsOptions;
   readonly #budget: BootBudget;
   readonly #pools = new Map<string, Pool>();
+  readonly #gates = new Map<Runtime, Gate>();
+  /** For a sandbox beside the pools. */
+  readonly #apart = new Waiters<void>();
+  #onDisturbance: (runtime: Runtime) => void = () => {};
   #distributing = false;
   #evictions = 0;
   #closed = false;
@@ -31,6 +38,8 @@ export class Pools {
 
   /** As `Pool.take`, from the pool of this spec. */
   async take(spec: SandboxSpec, signal: AbortSignal, forceCold = false): Promise<Taken> {
+    const passing = this.#gate(spec.runtime).pass(signal);
+    if (passing !== undefined) await passing;
     // A pool made now would never be closed.
     if (this.#closed) {
       const options = { retryAfterSeconds: 5 };
@@ -40,6 +49,48 @@ export class Pools {
     const taken = pool.take(signal, forceCold);
     this.#makeRoomFor(pool);
     return taken;
+  }
+
+  /** Calls back when a warm sandbox has died by itself, or one has booted after others had not: the engine may be another now. */
+  onDisturbance(callback: (runtime: Runtime) => void): void {
+    this.#onDisturbance = callback;
+  }
+
+  /** Has callers of a runtime wait until it is known whether they may be served. */
+  hold(runtime: Runtime): void {
+    this.#gate(runtime).hold();
+  }
+
+  /** Turns away whoever wants or waits for a sandbox of this runtime, and gives up those that are warm. */
+  suspend(runtime: Runtime, reason: GatewayError): void {
+    this.#gate(runtime).refuse(reason);
+    for (const pool of this.#pools.values()) if (pool.runtime === runtime) pool.suspend(reason);
+  }
+
+  /** Serves callers of a runtime that were held or turned away before. */
+  admit(runtime: Runtime): void {
+    const gate = this.#gate(runtime);
+    const wasRefused = gate.refusal !== null;
+    gate.open();
+    if (!wasRefused) return;
+    for (const pool of this.#pools.values()) if (pool.runtime === runtime) pool.resume();
+  }
+
+  /** Boots a sandbox beside the pools, which no caller gets, as soon as there is room that no caller waits for. */
+  async bootApart(boot: () => Promise<Sandbox>, signal: AbortSignal): Promise<Sandbox> {
+    const { served } = this.#apart.join(signal);
+    this.#distribute();
+    await served;
+    try {
+      const sandbox = await boot();
+      sandbox.closed.then(() => this.#budget.sandboxGone());
+      return sandbox;
+    } catch (error) {
+      this.#budget.sandboxGone();
+      throw error;
+    } finally {
+      this.#budget.bootEnds();
+    }
   }
 
   /** Why sandboxes of this spec do not boot; `null` while they do. */
@@ -59,22 +110,40 @@ export class Pools {
   /** Pools that do not have what they keep at rest, with the reason where there is one. */
   unready(): string[] {
     const otherwise = this.shortOfMemory ? 'the host is short of memory' : 'booting';
-    return [...this.#pools.values()]
-      .filter((pool) => !pool.isReady)
+    const reasons = [...this.#pools.values()]
+      .filter((pool) => !pool.isReady && this.#gate(pool.runtime).refusal === null)
       .map((pool) => `${pool.key}: ${pool.lastError?.message ?? otherwise}`);
+    for (const [runtime, { isHeld }] of this.#gates)
+      if (isHeld) reasons.push(`${runtime}: the self-test has not passed yet`);
+    return reasons;
   }
 
   async close(): Promise<void> {
     this.#closed = true;
     this.#budget.close();
+    for (const gate of this.#gates.values()) {
+      if (gate.isHeld) gate.refuse(new GatewayError('shutting_down', 'The gateway is shutting down.'));
+    }
     await Promise.all([...this.#pools.values()].map((pool) => pool.close()));
+  }
+
+  #gate(runtime: Runtime): Gate {
+    let gate = this.#gates.get(runtime);
+    if (gate === undefined) {
+      gate = new Gate();
+      this.#gates.set(runtime, gate);
+    }
+    return gate;
   }
 
   #pool(spec: SandboxSpec, targets: PoolTargets): Pool {
     const key = poolKey(spec);
     let pool = this.#pools.get(key);
     if (pool === undefined) {
-      pool = new Pool(key, spec, targets, { ...this.#options, budget: this.#budget });
+      const onDisturbance = () => this.#onDisturbance(spec.runtime);
+      pool = new Pool(key, spec, targets, { ...this.#options, budget: this.#budget, onDisturbance });
+      const { refusal } = this.#gate(spec.runtime);
+      if (refusal !== null) pool.suspend(refusal);
       this.#pools.set(key, pool);
     }
     return pool;
@@ -88,20 +157,34 @@ export class Pools {
     try {
       const byNeed = [...this.#pools.values()].sort((a, b) => b.unserved - a.unserved);
       for (const pool of byNeed) {
+        if (pool.unserved === 0) this.#serveApart();
         this.#makeRoomFor(pool);
         pool.pump();
       }
+      this.#serveApart();
     } finally {
       this.#distributing = false;
     }
   }
 
+  /** Before pools that only want to be fuller: they would take every place for good. */
+  #serveApart(): void {
+    while (this.#apart.size > 0 && this.#budget.allowed > 0) {
+      this.#budget.bootBegins();
+      this.#apart.shift()!.serve();
+    }
+    if (this.#apart.size > 0 && this.#budget.full && this.#evictions === 0)
+      this.#evict([...this.#pools.values()]);
+  }
+
   /** With every sandbox allowed in existence, a caller gets the place of a warm one that has waited longest for nobody. */
   #makeRoomFor(needy: Pool): void {
     if (!this.#budget.full || this.#evictions >= needy.unserved) return;
-    const leastRecentFirst = [...this.#pools.values()]
-      .filter((pool) => pool !== needy || needy.wantsColdStart)
-      .sort((a, b) => (a.lastDemandAt ?? -1) - (b.lastDemandAt ?? -1));
+    this.#evict([...this.#pools.values()].filter((pool) => pool !== needy || needy.wantsColdStart));
+  }
+
+  #evict(among: Pool[]): void {
+    const leastRecentFirst = among.sort((a, b) => (a.lastDemandAt ?? -1) - (b.lastDemandAt ?? -1));
     for (const pool of leastRecentFirst) {
       const gone = pool.yieldOne();
       if (gone === undefined) continue;

@@ -11,6 +11,7 @@ import type { IdempotencyStore } from '../core/idempotency.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { ScheduleStore } from '../core/schedules/schedule.ts';
+import type { SelfTest } from '../core/self-test.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
 import type { VariableStore } from '../core/variables.ts';
 import type { KeySet } from '../signing.ts';
@@ -94,7 +95,7 @@ export interface AppDeps {
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;
   idempotency: IdempotencyStore;
-  pools: () => PoolStatus[];
+  pools: () => (PoolStatus & { selfTest: SelfTest })[];
   auth: Authenticator;
   ready: () => Promise<Readiness>;
   /** A UUID of version 7. */

@@ -13,5 +13,10 @@ export function registerPools(app: App, { auth, pools }: AppDeps): void {
     middleware: [secured(auth, 'events:read')] as const,
     responses: { 200: json('The pools', z.object({ items: z.array(poolSchema) })), ...problems(401, 403) },
   });
-  app.openapi(list, (c) => c.json({ items: pools() }, 200));
+  app.openapi(list, (c) => c.json({ items: pools().map(view) }, 200));
+}
+
+function view({ selfTest, ...pool }: ReturnType<AppDeps['pools']>[number]): z.output<typeof poolSchema> {
+  const { at, checks } = selfTest;
+  return { ...pool, selfTest: { ...selfTest, at: at?.toISOString() ?? null, checks: [...checks] } };
 }

@@ -1,5 +1,6 @@
 import { z } from '@hono/zod-openapi';
 import { EVENT_NAME, RUNTIMES } from '../core/event.ts';
+import { SELF_TEST_STATUSES } from '../core/self-test.ts';
 import { INVOCATION_STATUSES } from '../core/store.ts';
 import { authPatchSchema, authSchema, authViewSchema } from './webhook-schemas.ts';
 
@@ -213,6 +214,26 @@ export const pageQuerySchema = z.object({
   cursor: z.string().max(100).optional().openapi({ description: 'A nextCursor of an earlier page' }),
 });
 
+const selfTestSchema = z
+  .object({
+    status: z.enum(SELF_TEST_STATUSES).openapi({
+      description: '`running` until the first has ended; a pool that `failed` serves nobody',
+    }),
+    at: time.nullable(),
+    checks: z.array(
+      z.object({
+        id: z.string(),
+        what: z.string(),
+        holds: z.boolean().nullable().openapi({ description: 'null where it could not be tried' }),
+        promised: z.boolean(),
+        seen: z.string(),
+        remedy: z.string().optional(),
+      }),
+    ),
+    trouble: z.string().nullable().openapi({ description: 'Why it could not be carried out lately' }),
+  })
+  .openapi('SelfTest');
+
 export const poolSchema = z
   .object({
     key: z.string(),
@@ -229,5 +250,6 @@ export const poolSchema = z
     coldStarts: z.int(),
     bootFailures: z.int(),
     lastError: z.string().nullable(),
+    selfTest: selfTestSchema,
   })
   .openapi('Pool');

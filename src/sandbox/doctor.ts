@@ -1,46 +1,55 @@
-import type { SandboxSpec } from '../core/sandbox.ts';
+import { RUNTIMES, type Runtime } from '../core/event.ts';
+import { broken, type Check } from '../core/self-test.ts';
 import { messageOf } from '../errors.ts';
 import { type Attempt, type DetectOptions, type Refusal, tryCandidates } from './detect.ts';
-import { type Check, selfTest } from './self-test.ts';
+import { selfTest } from './self-test/self-test.ts';
 
 /** What one way of isolating is worth on this host. */
 export interface Finding {
   isolation: string;
-  /** It runs functions; what it does not keep from them is in `checks`. */
+  /** It runs functions of every language and keeps from them what its level promises. */
   usable: boolean;
   reason?: string;
   remedy?: string;
   checks: Check[];
 }
 
-/** Small, so that filling it up is quick, and with room for all processes: on gVisor each takes some megabytes. */
-const TRIAL: SandboxSpec = {
-  runtime: 'python',
-  memoryBytes: 160 * 2 ** 20,
-  cpus: 1,
-  pids: 24,
-  tmpBytes: 8 * 2 ** 20,
-  runBytes: 2 ** 20,
-};
+const NEVER = new AbortController().signal;
 
 /** Tries every way of isolating that the gateway knows, strongest first, from inside a sandbox. Leaves nothing behind. */
 export async function examineHost(options: DetectOptions): Promise<Finding[]> {
   const findings: Finding[] = [];
-  for await (const attempt of tryCandidates('auto', options)) findings.push(await examine(attempt));
+  for await (const attempt of tryCandidates('auto', options))
+    findings.push(await examine(attempt, options.bubblewrap.limitsEnabled));
   return findings;
 }
 
-async function examine(attempt: Attempt): Promise<Finding> {
+async function examine(attempt: Attempt, limitsEnabled: boolean): Promise<Finding> {
   if ('refusal' in attempt) return unusable(attempt.refusal);
   const { backend, candidate } = attempt;
   try {
-    const checks = await selfTest(backend, TRIAL);
-    return { isolation: backend.isolation, usable: checks[0]!.holds, checks };
+    const found = new Map<Runtime, Check[]>();
+    for (const runtime of RUNTIMES)
+      found.set(runtime, await selfTest(backend, runtime, limitsEnabled, NEVER));
+    const checks = merged(found);
+    return { isolation: backend.isolation, usable: broken(checks).length === 0, checks };
   } catch (error) {
     return unusable({ name: backend.isolation, reason: messageOf(error), remedy: candidate.remedy });
   } finally {
     await backend.close();
   }
+}
+
+/** What holds in the sandboxes of all languages; else what was found in the first of those in which it does not. */
+export function merged(found: ReadonlyMap<Runtime, readonly Check[]>): Check[] {
+  const [first = [], ...others] = [...found.values()];
+  return first.map((check, at) => {
+    const all = [check, ...others.map((checks) => checks[at]!)];
+    const failing = all.findIndex(({ holds }) => holds === false);
+    const shown = all[failing] ?? all.find(({ holds }) => holds) ?? check;
+    const where = failing === -1 ? '' : ` in ${[...found.keys()][failing]}`;
+    return { ...shown, seen: `${shown.seen}${where}` };
+  });
 }
 
 function unusable({ name, reason, remedy }: Refusal): Finding {

@@ -4,17 +4,25 @@ const BOOT_TIMEOUT_MS = 30_000;
 const RUN_TIMEOUT_MS = 30_000;
 const LIMITS = { logBytes: 65_536, responseBytes: 262_144, streamBytes: 262_144 };
 
+export interface TrialOptions {
+  /** Gives it up. */
+  signal?: AbortSignal;
+  onLog?: (chunk: Uint8Array) => void;
+}
+
 /**
- * Boots a sandbox, runs this Python in it with this event, and removes it.
- * @throws GatewayError when it does not boot
+ * Boots a sandbox, runs this code in it with this event, and removes it.
+ * @throws GatewayError when it does not boot, or `signal.reason`
  */
 export async function runOnce(
-  backend: SandboxBackend,
+  backend: Pick<SandboxBackend, 'create'>,
   spec: SandboxSpec,
   code: string,
   event: unknown,
+  { signal = new AbortController().signal, onLog = () => {} }: TrialOptions = {},
 ): Promise<Outcome> {
-  const sandbox = await backend.create(spec, AbortSignal.timeout(BOOT_TIMEOUT_MS));
+  const within = (timeoutMs: number) => AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
+  const sandbox = await backend.create(spec, within(BOOT_TIMEOUT_MS));
   try {
     const call: Call = {
       invocationId: 'trial',
@@ -27,8 +35,8 @@ export async function runOnce(
       event,
       limits: LIMITS,
     };
-    const observer = { injected: () => {}, head: () => {}, data: () => {}, log: () => {} };
-    return await sandbox.run(call, observer, AbortSignal.timeout(RUN_TIMEOUT_MS));
+    const observer = { injected: () => {}, head: () => {}, data: () => {}, log: onLog };
+    return await sandbox.run(call, observer, within(RUN_TIMEOUT_MS));
   } finally {
     await sandbox.destroy();
   }

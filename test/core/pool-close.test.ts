@@ -20,6 +20,7 @@ beforeEach(() => {
     bootTimeoutMs: 5_000,
     random: () => 0,
     onEngineError: () => {},
+    onDisturbance: () => {},
   });
 });
 

@@ -26,6 +26,7 @@ function pool(over: Partial<PoolTargets> = {}): Pool {
     bootTimeoutMs: 5_000,
     random: () => 0,
     onEngineError: (_key, error) => reported.push(error),
+    onDisturbance: () => {},
   });
   budget.whenRoom(() => made.pump());
   return made;

@@ -164,7 +164,7 @@ describe('what there is and what there is not', () => {
   test('the pools are shown', async () => {
     const pool = {
       key: 'python/512mb/0.5cpu',
-      runtime: 'python',
+      runtime: 'python' as const,
       isolation: 'bubblewrap',
       min: 1,
       target: 3,
@@ -178,7 +178,12 @@ describe('what there is and what there is not', () => {
       bootFailures: 0,
       lastError: null,
     };
-    await using other = await Harness.open({ pools: () => [pool] });
-    expect(await (await other.send('GET', '/v1/pools')).json()).toEqual({ items: [pool] });
+    const check = { id: 'network', what: 'no network', holds: true, promised: true, seen: 'ENETUNREACH' };
+    const selfTest = { status: 'passed' as const, checks: [check], trouble: null };
+    const at = new Date('2026-01-02T03:04:05Z');
+    await using other = await Harness.open({ pools: () => [{ ...pool, selfTest: { ...selfTest, at } }] });
+    expect(await (await other.send('GET', '/v1/pools')).json()).toEqual({
+      items: [{ ...pool, selfTest: { ...selfTest, at: '2026-01-02T03:04:05.000Z' } }],
+    });
   });
 });

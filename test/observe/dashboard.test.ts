@@ -40,7 +40,7 @@ test('the dashboard asks only for metrics that a gateway has', async () => {
 
 test('the dashboard groups and selects only by labels that those metrics have', async () => {
   const metrics = new Metrics({ version: '1', eventLabel: false });
-  const pool = { key: 'p', runtime: 'python', isolation: 'fake', min: 0, max: 1, lastError: null };
+  const pool = { key: 'p', runtime: 'python' as const, isolation: 'fake', min: 0, max: 1, lastError: null };
   const counts = {
     target: 1,
     starting: 0,
