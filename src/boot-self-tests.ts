@@ -52,6 +52,7 @@ export function beginSelfTests({ backend, pools, limitsEnabled, log }: BootSelfT
     onTrouble: (runtime, error) =>
       log.warn({ runtime, err: error }, 'the self-test could not be carried out; trying again'),
   });
+  pools.onDisturbance((runtime) => tests.repeat(runtime));
   if (backend.level === 'paranoid') {
     for (const runtime of RUNTIMES) pools.hold(runtime);
     tests.start();
@@ -63,7 +64,8 @@ export function beginSelfTests({ backend, pools, limitsEnabled, log }: BootSelfT
 
 async function startWhenWarm(tests: SelfTests, pools: Pools): Promise<void> {
   const latest = performance.now() + LONGEST_WAIT_MS;
-  while (pools.unready().length > 0 && performance.now() < latest)
+  do {
     await sleep(POLL_MS, undefined, { ref: false });
+  } while (pools.unready().length > 0 && performance.now() < latest);
   tests.start();
 }

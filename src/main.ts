@@ -137,8 +137,11 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   signal?.throwIfAborted();
 
   const pools = createPools(config, observeBoots(backend, metrics), log, metrics);
-  parts.defer(() => pools.close());
-  pools.onDisturbance((runtime) => selfTests.repeat(runtime));
+  const selfTests = beginSelfTests({ backend, pools, limitsEnabled: config.RESOURCE_LIMITS_ENABLED, log });
+  // Side by side: each waits for an engine that hangs.
+  parts.defer(async () => {
+    await Promise.all([pools.close(), selfTests.close()]);
+  });
   const options = invokerOptions(config);
   const admission = new Admission({
     maxRunning: config.MAX_CONCURRENT_EXECUTIONS,
@@ -184,8 +187,6 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   });
   parts.defer(() => enqueuer.idle());
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
-  const selfTests = beginSelfTests({ backend, pools, limitsEnabled: config.RESOURCE_LIMITS_ENABLED, log });
-  parts.defer(() => selfTests.close());
 
   const ready = async () => {
     const reasons = [...pools.unready(), ...selfTests.failures()];

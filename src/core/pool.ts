@@ -39,7 +39,7 @@ export interface PoolDeps {
   /** In [0, 1): jitter for back-off. */
   random: () => number;
   onEngineError: (poolKey: string, error: unknown) => void;
-  /** A warm sandbox died by itself, or one booted after others had not: the engine may be another one than before. */
+  /** A warm sandbox died by itself, or one booted after others had not, or from another image: what was true of them may not be any more. */
   onDisturbance: () => void;
 }
 
@@ -61,6 +61,8 @@ export class Pool {
   /** Boots and destructions under way, so that `close` can wait for the last of them. */
   readonly #engineWork = new Set<Promise<unknown>>();
   readonly #counts = { warm: 0, cold: 0, bootFailures: 0 };
+  /** That the last one booted from; `undefined` before the first. */
+  #image: string | null | undefined;
   #lastDemandAt: number | null = null;
   #notBefore = Number.NEGATIVE_INFINITY;
   #failuresInRow = 0;
@@ -247,7 +249,10 @@ export class Pool {
   }
 
   #booted(slot: Slot, sandbox: Sandbox, coldWaiter: Waiter<Taken> | null): void {
-    if (this.#failuresInRow > 0) this.#deps.onDisturbance();
+    if (this.#failuresInRow > 0 || (this.#image !== undefined && this.#image !== sandbox.image)) {
+      this.#deps.onDisturbance();
+    }
+    this.#image = sandbox.image;
     this.#failuresInRow = 0;
     this.#lastError = null;
     this.#notBefore = Number.NEGATIVE_INFINITY;

@@ -51,7 +51,7 @@ export class Pools {
     return taken;
   }
 
-  /** Calls back when a warm sandbox has died by itself, or one has booted after others had not: the engine may be another now. */
+  /** Calls back when what was true of the sandboxes of a runtime may not be any more: as `PoolDeps.onDisturbance` says. */
   onDisturbance(callback: (runtime: Runtime) => void): void {
     this.#onDisturbance = callback;
   }

@@ -18,16 +18,24 @@ beforeEach(() => {
   pools = make({ maxBooting: 4, maxSandboxes: 10 });
 });
 
+const OPTIONS = {
+  bootTimeoutMs: 5_000,
+  random: () => 0,
+  onEngineError: () => {},
+  targets: { min: 1, target: 1, max: 10, idleMs: 60_000, maxAgeMs: 600_000 },
+  maxBooting: 4,
+  maxSandboxes: 10,
+};
+const BACKEND = {
+  isolation: 'fake',
+  kernel: 'host',
+  level: 'basic',
+  sweep: async () => 0,
+  close: async () => {},
+} as const;
+
 function make(limits: { maxBooting: number; maxSandboxes: number }): Pools {
-  const made = new Pools({
-    backend,
-    clock,
-    bootTimeoutMs: 5_000,
-    random: () => 0,
-    onEngineError: () => {},
-    targets: { min: 1, target: 1, max: 10, idleMs: 60_000, maxAgeMs: 600_000 },
-    ...limits,
-  });
+  const made = new Pools({ ...OPTIONS, ...limits, backend, clock });
   made.onDisturbance((runtime) => disturbed.push(runtime));
   return made;
 }
@@ -154,6 +162,28 @@ test('a boot beside the pools that fails gives its room back', async () => {
   await expect(pools.bootApart(() => Promise.reject(new Error('no')), never)).rejects.toThrow('no');
   await apart();
   await pools.close();
+});
+
+test('a sandbox from another image than the one before is told', async () => {
+  const booted = async (image: string) => {
+    const sandbox = await backend.create(spec(), never);
+    return Object.assign(sandbox, { image });
+  };
+  const images = ['sha256:a', 'sha256:a', 'sha256:b'];
+  const changing = new Pools({
+    ...OPTIONS,
+    backend: { ...BACKEND, create: () => booted(images.shift()!) },
+    clock,
+    targets: { ...OPTIONS.targets, min: 0, target: 0 },
+  });
+  changing.onDisturbance((runtime) => disturbed.push(runtime));
+  const seen: number[] = [];
+  for (let n = 0; n < 3; n++) {
+    await (await changing.take(spec(), never)).sandbox.destroy();
+    seen.push(disturbed.length);
+  }
+  expect(seen).toEqual([0, 0, 1]);
+  await changing.close();
 });
 
 test('an engine that is back and a warm sandbox that died are told; calls and retirements are not', async () => {
