@@ -44,7 +44,7 @@ export const PROTOCOL_ATTACKS: Readonly<Record<string, ProtocolAttack>> = {
   'streams without a head': { code: 'raw(frame(DATA, b"x") + frame(END, OK))', comesTo: invalid },
   'claims a result of 4 GiB': { code: `send(RESULT, b"", 0xffffffff)\n${ENDLESS}`, comesTo: invalid },
   'claims data of 4 GiB': {
-    code: `send(HEAD, {"statusCode": 200})\nsend(DATA, b"", 0xffffffff)\n${ENDLESS}`,
+    code: `raw(frame(HEAD, {"statusCode": 200}) + frame(DATA, b"", 0xffffffff))\n${ENDLESS}`,
     comesTo: invalid,
   },
   'claims a log of 4 GiB': { code: `send(LOG, b"", 0xffffffff)\n${ENDLESS}`, comesTo: invalid },
