@@ -44,13 +44,18 @@ export function changeOf(request: AnsweredRequest): AuditRecord | undefined {
 
 /** A request that was turned away, or a call that was taken for later; calls that ran are told of by the invoker. */
 export function refusalOf(request: AnsweredRequest): AuditRecord | undefined {
-  const { invocationId, status, start, code } = request;
-  if (invocationId !== undefined && start === undefined && status === ACCEPTED)
+  const { invocationId, start, code } = request;
+  if (invocationId !== undefined && start === undefined && isTaken(request))
     return recordOf(request, 'event.enqueue', 'ok');
   if (!isRefusal(code)) return undefined;
   // One with an id has a record that says why; but for the one that was not let so far.
   if (invocationId !== undefined && code !== 'audit_unavailable') return undefined;
   return recordOf(request, actionOf(request), 'refused');
+}
+
+/** Some senders of webhooks understand no other answer than 200. */
+function isTaken({ status, route }: AnsweredRequest): boolean {
+  return status === ACCEPTED || (status === 200 && route.startsWith('/e/'));
 }
 
 function actionOf({ method, route }: AnsweredRequest): string {

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { AUTH_MODES, RUNTIMES, type Runtime } from '../core/event.ts';
 import { messageOf } from '../errors.ts';
 import { Client, type ClientOptions, describeProblem, withClientOptions } from './client.ts';
+import { authOf, type WebhookOptions, withWebhookOptions } from './webhook-options.ts';
 
 const RUNTIME_OF: Readonly<Record<string, Runtime>> = {
   '.py': 'python',
@@ -16,10 +17,9 @@ const RUNTIME_OF: Readonly<Record<string, Runtime>> = {
   '.bash': 'bash',
 };
 
-interface DeployOptions extends ClientOptions {
+interface DeployOptions extends ClientOptions, WebhookOptions {
   name?: string;
   runtime?: Runtime;
-  auth?: string;
   description?: string;
   timeout?: number;
   memory?: number;
@@ -47,7 +47,7 @@ export function deployCommand(): Command {
     .option('--cpus <n>', 'CPUs', numberOf('--cpus'))
     .option('--env <NAME=value>', 'an environment variable; may be given again', collect, {})
     .option('--secret <NAME=value>', 'a secret; NAME alone takes it from this shell', collectSecret, {});
-  return withClientOptions(command).action(deploy);
+  return withClientOptions(withWebhookOptions(command)).action(deploy);
 }
 
 async function deploy(file: string, options: DeployOptions): Promise<void> {
@@ -58,16 +58,18 @@ async function deploy(file: string, options: DeployOptions): Promise<void> {
     throw new Error(`${file} cannot be read: ${messageOf(error)}`);
   });
   const name = options.name ?? nameOf(file);
+  const { auth, keepsSecrets } = authOf(options);
   const client = await Client.of(options);
   const secrets = Object.keys(options.secret).length > 0 ? options.secret : undefined;
-  const { description, auth, env, timeout: timeoutMs, memory: memoryMb, cpus } = options;
+  const { description, env, timeout: timeoutMs, memory: memoryMb, cpus } = options;
   const draft = { name, runtime, code, description, auth, timeoutMs, memoryMb, cpus, env, secrets };
-  const headers = { 'content-type': 'application/json' };
-  const body = JSON.stringify(draft);
-  let response = await client.fetch('/v1/events', { method: 'POST', headers, body });
-  if (response.status === 409) {
-    response = await client.fetch(`/v1/events/${encodeURIComponent(name)}`, { method: 'PUT', headers, body });
-  }
+  const init = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(draft) };
+  const create = () => client.fetch('/v1/events', { ...init, method: 'POST' });
+  const replace = () => client.fetch(`/v1/events/${encodeURIComponent(name)}`, { ...init, method: 'PUT' });
+  // The secrets that a webhook keeps are those of an event that is there; a new one would be refused for having none.
+  const [first, second, otherwise] = keepsSecrets ? [replace, create, 404] : [create, replace, 409];
+  let response = await first();
+  if (response.status === otherwise) response = await second();
   if (!response.ok) throw new Error(await describeProblem(response));
   const deployed = (await response.json()) as Deployed;
   process.stdout.write(`${deployed.name} version ${deployed.version}: ${deployed.url}\n`);

@@ -44,6 +44,7 @@ test.each([
 test.each([
   ['unauthorized', 401],
   ['invalid_token', 401],
+  ['invalid_signature', 401],
   ['insufficient_scope', 403],
   ['event_disabled', 403],
   ['too_many_requests', 429],
@@ -68,6 +69,10 @@ test('a call that is taken for later is told of when it is taken', () => {
   const over = { method: 'POST', route: '/e/:event', path: '/e/x', event: 'x', status: 202 };
   const taken = refusalOf(request({ ...over, invocationId: 'i-1' }));
   expect(taken).toMatchObject({ action: 'event.enqueue', outcome: 'ok', subject: 'x', invocationId: 'i-1' });
+  expect(refusalOf(request({ ...over, status: 200, invocationId: 'i-1' }))).toEqual({
+    ...taken,
+    status: 200,
+  });
   // A function may answer with any status.
   expect(refusalOf(request({ ...over, invocationId: 'i-1', start: 'warm' }))).toBeUndefined();
 });

@@ -14,6 +14,7 @@ import { signToken } from '../../src/http/tokens.ts';
 import { openStore } from '../../src/store/store.ts';
 
 const SECRET = randomBytes(32).toString('base64');
+const SECRETS_KEY = randomBytes(32);
 export const NOW = new Date('2020-03-12T19:03:58.390Z');
 export const ALL_SCOPES = 'events:read events:write events:invoke variables:read variables:write';
 
@@ -90,8 +91,9 @@ export class Harness implements AsyncDisposable {
     });
   }
 
-  static async open(deps: Partial<AppDeps> = {}): Promise<Harness> {
-    return new Harness(await openStore({ path: ':memory:', secretsKey: randomBytes(32) }), deps);
+  static async open(deps: Partial<AppDeps> = {}, url?: string): Promise<Harness> {
+    const location = url === undefined ? { path: ':memory:' } : { url };
+    return new Harness(await openStore({ ...location, secretsKey: SECRETS_KEY }), deps);
   }
 
   get store(): Store {
