@@ -85,6 +85,9 @@ export const settings = z.object({
   RESOURCE_LIMITS_ENABLED: flag.default(true).describe('Enforce memory, CPU and process limits'),
 
   MAX_CONCURRENT_EXECUTIONS: whole(1, 10_000).default(10).describe('Invocations that run at once'),
+  MAX_ASYNC_EXECUTIONS: whole(0, 10_000)
+    .optional()
+    .describe('Of those, the most that nobody waits for; half of them when not given'),
   MAX_QUEUED_EXECUTIONS: whole(0, 100_000)
     .default(1_000)
     .describe('Invocations that may wait for their turn'),
@@ -114,6 +117,14 @@ export const settings = z.object({
   BOOT_TIMEOUT_MS: whole(100, 600_000)
     .default(30_000)
     .describe('A sandbox that is not ready by then has failed, ms'),
+  LEASE_MS: whole(1_000, 600_000)
+    .default(15_000)
+    .describe(
+      'A gateway that is not heard of for so long is taken for dead, and its queued work goes on elsewhere, ms',
+    ),
+  CALLBACK_ALLOW_PRIVATE: flag
+    .default(false)
+    .describe('Let callbacks and destinations reach private, loopback and link-local addresses'),
   SHUTDOWN_GRACE_MS: whole(0, 600_000)
     .default(10_000)
     .describe('How long running invocations may go on after SIGTERM, ms'),

@@ -16,6 +16,7 @@ export type ErrorCode =
   | 'idempotency_conflict'
   | 'idempotency_mismatch'
   | 'answer_not_kept'
+  | 'invocation_ended'
   | 'precondition_failed'
   | 'request_timeout'
   | 'body_too_large'
@@ -56,6 +57,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   idempotency_conflict: 409,
   idempotency_mismatch: 422,
   answer_not_kept: 422,
+  invocation_ended: 409,
   precondition_failed: 412,
   request_timeout: 408,
   body_too_large: 413,

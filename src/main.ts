@@ -16,7 +16,10 @@ import { userKeyOf } from './core/invoke.ts';
 import { SandboxInvoker } from './core/invoker.ts';
 import { observers } from './core/observer.ts';
 import { Pools } from './core/pools.ts';
+import { Ends } from './core/queue/ends.ts';
 import { GroupCommit } from './core/queue/group-commit.ts';
+import type { QueueStore } from './core/queue/queue.ts';
+import { Worker } from './core/queue/worker.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import { ScheduleRunner } from './core/schedules/runner.ts';
 import type { EventStore } from './core/store.ts';
@@ -27,6 +30,7 @@ import { baseImages, RUNTIMES_DIR } from './engine-config.ts';
 import { messageOf } from './errors.ts';
 import { createApp } from './http/app.ts';
 import { createAuthenticator } from './http/auth.ts';
+import type { AppDeps } from './http/context.ts';
 import { loadOrCreateSecret, loadOrCreateSecretsKey, loadSigner } from './http/key-files.ts';
 import { checkAddress, listen } from './http/server.ts';
 import { rememberTokens } from './http/token-cache.ts';
@@ -70,6 +74,10 @@ export interface GatewayOptions {
 /** How long a start that was given up may take to come to its end and to tidy up after itself, ms. */
 const GIVE_UP_MS = 3_000;
 const READY_POLL_MS = 10;
+/** The queue is told of whatever is put into it; this is for when nobody could tell, ms. */
+const QUEUE_POLL_MS = 5_000;
+/** Counting what waits takes the database milliseconds, ms. */
+const QUEUE_COUNT_MS = 5_000;
 /** What somebody asks for is counted against their rate; what follows from something else was promised already. */
 const COUNTED: ReadonlySet<Trigger> = new Set(['async', 'webhook', 'replay']);
 /** How long a function waits for a variable while the database does not answer, ms. */
@@ -152,6 +160,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     admission: () => admission,
     recorder: () => recorder,
     isolation: backend.isolation,
+    queue: atMostEvery(QUEUE_COUNT_MS, () => store.queue.depth()),
     ...(audit && { audit: () => audit }),
   });
   const invoker = new SandboxInvoker({
@@ -177,13 +186,40 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     }),
     options,
   });
+  const audited = audit === undefined ? invoker : auditedInvoker(invoker, audit);
+  const ends = new Ends(systemClock);
+  const worker = new Worker({
+    queue: store.queue,
+    events,
+    invoker: audited,
+    resultBytes: config.MAX_RESPONSE_BYTES,
+    clock: systemClock,
+    random: Math.random,
+    lease: `${dataDir.instanceId}:${uuidv7()}`,
+    leaseMs: config.LEASE_MS,
+    maxRunning: config.MAX_ASYNC_EXECUTIONS ?? Math.max(1, Math.floor(config.MAX_CONCURRENT_EXECUTIONS / 2)),
+    pollMs: QUEUE_POLL_MS,
+    outcomeOf: async (_claimed, _attempted, ending) => ending,
+    onEnded: (id) => ends.tell(id),
+    onError: (error) => log.warn({ err: error }, 'the queue is held up'),
+    observer: metrics.queue,
+  });
+  store.onQueueChanged((change) => {
+    if (change.kind === 'cancelled') worker.cancel(change.id);
+    if (change.kind === 'ended') ends.tell(change.id);
+    if (change.kind === 'queued') worker.wake();
+    if (change.kind === 'unknown') {
+      worker.wake();
+      ends.tell();
+    }
+  });
   const enqueuer = new GroupCommit({
     queue: store.queue,
     admit: (request) =>
       COUNTED.has(request.trigger)
         ? admission.count(userKeyOf(request), tierOf(config.TIERS, request.caller.tier))
         : Promise.resolve(),
-    onEnqueued: () => {},
+    onEnqueued: () => worker.wake(),
   });
   parts.defer(() => enqueuer.idle());
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
@@ -218,11 +254,14 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     invocations: {
       find: async (id) => invoker.inFlight(id) ?? recorder.find(id),
       listByEvent: (...query) => recorder.listByEvent(...query),
+      listByStatus: (...query) => recorder.listByStatus(...query),
     },
     variables: store.variables,
-    invoker: audit === undefined ? invoker : auditedInvoker(invoker, audit),
+    invoker: audited,
     enqueuer,
     idempotency: store.idempotency,
+    queue: locallyTold(store.queue, worker, ends),
+    ends,
     pools: () => pools.status().map((pool) => ({ ...pool, selfTest: selfTests.of(pool.runtime) })),
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,
@@ -247,7 +286,12 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   schedules.wake();
   parts.defer(() => schedules.close());
   // Taken apart first: the server's connections and the pools are needed until the last invocation has ended.
-  parts.defer(() => invoker.close(config.SHUTDOWN_GRACE_MS));
+  parts.defer(async () => {
+    worker.stop();
+    await invoker.close(config.SHUTDOWN_GRACE_MS);
+    await worker.drained();
+  });
+  worker.start();
 
   const running = parts.move();
   let closed: Promise<void> | undefined;
@@ -268,6 +312,34 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     },
     close,
     [Symbol.asyncDispose]: close,
+  };
+}
+
+/** Where no other gateway can be told, the database tells this one neither. */
+function locallyTold(queue: QueueStore, worker: Worker, ends: Ends): AppDeps['queue'] {
+  return {
+    async cancel(id) {
+      const was = await queue.cancel(id);
+      if (was === 'running') worker.cancel(id);
+      if (was === 'queued') ends.tell(id);
+      return was;
+    },
+    async redrive(filter) {
+      const count = await queue.redrive(filter);
+      if (count > 0) worker.wake();
+      return count;
+    },
+    result: (id) => queue.result(id),
+  };
+}
+
+/** The same answer for as long as it is young enough. */
+function atMostEvery<T>(ms: number, ask: () => Promise<T>): () => Promise<T> {
+  let last: { at: number; answer: Promise<T> } | undefined;
+  return () => {
+    const now = performance.now();
+    if (last === undefined || now - last.at >= ms) last = { at: now, answer: ask() };
+    return last.answer;
   };
 }
 

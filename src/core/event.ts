@@ -1,3 +1,4 @@
+import type { AsyncSettings } from './queue/settings.ts';
 import { type WebhookAuth, webhookSecretForms } from './webhook.ts';
 
 /** Unique in a gateway: it is the function's URL. */
@@ -47,6 +48,8 @@ export interface Event {
   description: string;
   auth: EventAuth;
   enabled: boolean;
+  /** What was set; the rest has its default: read it with `asyncOf`. */
+  async?: Partial<AsyncSettings>;
   createdAt: Date;
   updatedAt: Date;
   current: EventVersion;
@@ -60,6 +63,7 @@ export interface EventDraft {
   description: string;
   auth: EventAuth;
   enabled: boolean;
+  async?: Partial<AsyncSettings>;
   limits: EventLimits;
   env: Record<string, string>;
   secrets: Record<string, string>;

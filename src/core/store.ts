@@ -19,6 +19,8 @@ export const INVOCATION_STATUSES = [
 ] as const;
 export type InvocationStatus = (typeof INVOCATION_STATUSES)[number];
 
+export const isFinal = (status: InvocationStatus) => status !== 'queued' && status !== 'running';
+
 export type StartKind = 'warm' | 'cold';
 
 /** Where the time of an invocation went, in ms. A phase that was not reached is absent. */
@@ -121,10 +123,16 @@ export interface InvocationStore {
     eventName: string,
     page: { limit: number; cursor?: string },
   ): Promise<Page<Invocation>>;
+  /** The same of those that stand so, of one event or of all. */
+  listByStatus(
+    ownerId: string,
+    filter: { status: InvocationStatus; eventName?: string },
+    page: { limit: number; cursor?: string },
+  ): Promise<Page<Invocation>>;
 }
 
 /** What those who only ask need. */
-export type InvocationReader = Pick<InvocationStore, 'find' | 'listByEvent'>;
+export type InvocationReader = Pick<InvocationStore, 'find' | 'listByEvent' | 'listByStatus'>;
 
 /** Takes invocations off the hot path: `record` returns at once and never throws; the newest record of an id counts. */
 export interface InvocationRecorder extends InvocationReader {

@@ -4,6 +4,7 @@ import { registerAliases } from './aliases.ts';
 import type { App, AppDeps, AppEnv } from './context.ts';
 import { functionCors } from './cors.ts';
 import { registerDocs } from './docs.ts';
+import { registerDurable } from './durable.ts';
 import { registerEvents } from './events.ts';
 import { registerFunctionUrl } from './function-url.ts';
 import { registerHealth } from './health.ts';
@@ -41,6 +42,7 @@ export function createApp(deps: AppDeps): App {
   registerSchedules(app, deps);
   registerLambda(app, deps);
   registerInvocations(app, deps);
+  registerDurable(app, deps);
   registerReceipts(app, deps);
   registerVariables(app, deps);
   registerPools(app, deps);

@@ -3,11 +3,10 @@ import type { EnqueueRequest } from '../core/enqueue.ts';
 import type { Event } from '../core/event.ts';
 import { enqueueOnce, type Once } from '../core/once.ts';
 import { GatewayError } from '../errors.ts';
+import { CALLBACK_URL_RULE, isCallbackUrl } from './async-schemas.ts';
 import type { AppDeps, AppEnv } from './context.ts';
 import { REPLAYED_HEADER } from './function-response.ts';
 import { onceDeps } from './idempotency-key.ts';
-
-const MAX_URL_LENGTH = 2_048;
 
 /** Whether the caller asks not to wait: RFC 7240, section 4.1, or as clients of Lambda do. */
 export function asksForAsync(c: Context<AppEnv>): boolean {
@@ -25,13 +24,9 @@ export function callbackOf(c: Context<AppEnv>, userId: string | null): { callbac
   const text = c.req.header('x-callback-url');
   if (text === undefined) return {};
   if (userId === null) throw new GatewayError('unauthorized', 'X-Callback-Url needs a token');
-  const url = text.length <= MAX_URL_LENGTH ? URL.parse(text) : null;
-  if (url !== null && /^https?:$/.test(url.protocol) && url.username === '' && url.password === '') {
-    return { callbackUrl: url.href };
-  }
-  const message = `must be an http or https URL without a user, of at most ${MAX_URL_LENGTH} characters`;
-  const faults = [{ path: 'X-Callback-Url', message }];
-  throw new GatewayError('validation_failed', `X-Callback-Url ${message}`, { faults });
+  if (isCallbackUrl(text)) return { callbackUrl: new URL(text).href };
+  const faults = [{ path: 'X-Callback-Url', message: CALLBACK_URL_RULE }];
+  throw new GatewayError('validation_failed', `X-Callback-Url ${CALLBACK_URL_RULE}`, { faults });
 }
 
 /** Takes the invocation, or finds it taken, and says where its result will be. */

@@ -10,6 +10,8 @@ import type { Event } from '../core/event.ts';
 import type { IdempotencyStore } from '../core/idempotency.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { PoolStatus } from '../core/pool.ts';
+import type { Ends } from '../core/queue/ends.ts';
+import type { QueueStore } from '../core/queue/queue.ts';
 import type { ScheduleStore } from '../core/schedules/schedule.ts';
 import type { SelfTest } from '../core/self-test.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
@@ -91,6 +93,9 @@ export interface AppDeps {
   invocations: InvocationReader;
   schedules: ScheduleStore;
   variables: VariableStore;
+  queue: Pick<QueueStore, 'cancel' | 'redrive' | 'result'>;
+  /** Tells of ends of durable invocations. */
+  ends: Ends;
   invoker: Invoker;
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;
@@ -133,6 +138,14 @@ export function bindingsOf(c: Context<AppEnv>): Partial<HttpBindings> {
 export function remoteAddressOf(c: Context<AppEnv>): string | undefined {
   if (bindingsOf(c).incoming === undefined) return undefined;
   return getConnInfo(c).remote.address?.replace(/^::ffff:(?=\d+\.)/, '');
+}
+
+/** Lets only valid tokens through; what they allow is the handler's to judge. */
+export function authenticated(auth: Authenticator) {
+  return createMiddleware<AppEnv>(async (c, next) => {
+    c.set('principal', await auth.authenticate(c.req.header('authorization')));
+    await next();
+  });
 }
 
 /** Lets only tokens with the scope through, and tells the handler whose they are. */

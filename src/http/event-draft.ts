@@ -1,6 +1,7 @@
 import type { Event, EventDraft, EventLimits } from '../core/event.ts';
 import { overTier, type Tier } from '../core/tiers.ts';
 import { type Fault, GatewayError } from '../errors.ts';
+import { asyncGiven, patchedAsync } from './async-schemas.ts';
 import type { AppConfig } from './context.ts';
 import { authOf, patchedAuth } from './event-auth.ts';
 import { invalid } from './problem.ts';
@@ -40,7 +41,8 @@ function anyDraftOf(
     memoryMb: body.memoryMb ?? Math.min(config.DEFAULT_MEMORY_MB, tier.memoryMb),
     cpus: body.cpus ?? Math.min(config.DEFAULT_CPUS, tier.cpus),
   };
-  return { name, runtime, code, description, auth, enabled, limits, env, secrets };
+  const async = asyncGiven(body.async);
+  return { name, runtime, code, description, auth, enabled, async, limits, env, secrets };
 }
 
 /** A variable that moves from the secrets to the environment is no longer a secret. */
@@ -56,12 +58,28 @@ export function keptSecrets(before: Event, env: Variables): Record<string, strin
  * @throws GatewayError `validation_failed` when the result could not be deployed
  */
 export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig, tier: Tier): EventDraft {
-  const { name: _name, auth: authPatch, env: envPatch, secrets: secretsPatch, ...fields } = patch;
+  const {
+    name: _name,
+    auth: authPatch,
+    async: asyncPatch,
+    env: envPatch,
+    secrets: secretsPatch,
+    ...fields
+  } = patch;
   const { current, description, enabled } = before;
   const auth = patchedAuth(before.auth, authPatch);
   const { runtime, code, limits } = current;
   const merged = new Map<string, unknown>(
-    Object.entries({ runtime, code, description, auth, enabled, ...limits, ...fields }),
+    Object.entries({
+      runtime,
+      code,
+      description,
+      auth,
+      enabled,
+      ...limits,
+      ...fields,
+      async: patchedAsync(before.async, asyncPatch),
+    }),
   );
   for (const [name, value] of merged) if (value === null || value === undefined) merged.delete(name);
   const body = {

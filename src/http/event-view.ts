@@ -2,6 +2,7 @@ import type { z } from '@hono/zod-openapi';
 import type { Event, EventVersionSummary } from '../core/event.ts';
 import type { EventCheck } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
+import { asyncViewOf } from './async-schemas.ts';
 import type { AppConfig, AppDeps } from './context.ts';
 import { authViewOf } from './event-auth.ts';
 import { EVENT_NAME, type eventSchema, type eventVersionSchema } from './schemas.ts';
@@ -49,6 +50,7 @@ export function viewOf(event: Event, base: string): z.infer<typeof eventSchema> 
     env: { ...current.env },
     secretNames: Object.keys(current.secrets).sort(),
     enabled: event.enabled,
+    async: asyncViewOf(event),
     codeSha256: current.codeSha256,
     createdAt: event.createdAt.toISOString(),
     updatedAt: event.updatedAt.toISOString(),

@@ -1,7 +1,9 @@
 import { z } from '@hono/zod-openapi';
+import { TRIGGERS } from '../core/enqueue.ts';
 import { EVENT_NAME, RUNTIMES } from '../core/event.ts';
 import { SELF_TEST_STATUSES } from '../core/self-test.ts';
 import { INVOCATION_STATUSES } from '../core/store.ts';
+import { asyncPatchSchema, asyncSchema, asyncViewSchema } from './async-schemas.ts';
 import { authPatchSchema, authSchema, authViewSchema } from './webhook-schemas.ts';
 
 export { EVENT_NAME };
@@ -58,6 +60,7 @@ const settings = {
     description: 'Encrypted at rest and never returned; a replacement without them keeps those there are',
   }),
   enabled: z.boolean().default(true),
+  async: asyncSchema.optional().openapi({ description: 'How calls run that nobody waits for' }),
 };
 
 const namesOnce = (
@@ -107,6 +110,7 @@ export const eventPatchSchema = z
     env: patchedVariables,
     secrets: patchedVariables,
     enabled: z.boolean().nullish(),
+    async: asyncPatchSchema,
   })
   .openapi('EventPatch', {
     description:
@@ -135,6 +139,7 @@ export const eventSchema = z
     env: z.record(z.string(), z.string()),
     secretNames: z.array(z.string()),
     enabled: z.boolean(),
+    async: asyncViewSchema,
     codeSha256: z.string(),
     createdAt: time,
     updatedAt: time,
@@ -176,6 +181,16 @@ export const rollbackSchema = z
   .strictObject({ version: versionNumberSchema })
   .openapi('Rollback', { example: { version: 1 } });
 
+const resultSchema = z
+  .object({
+    statusCode: z.int(),
+    headers: z.record(z.string(), z.string()),
+    cookies: z.array(z.string()),
+    body: z.string(),
+    isBase64Encoded: z.boolean(),
+  })
+  .openapi('InvocationResult');
+
 const milliseconds = z.number().optional();
 
 export const invocationSchema = z
@@ -202,6 +217,15 @@ export const invocationSchema = z
     logsTruncated: z.boolean(),
     createdAt: time,
     endedAt: time.nullable(),
+    trigger: z.enum(TRIGGERS),
+    attempt: z.int().openapi({ description: 'How often it was begun; 0 while it waits for the first time' }),
+    failures: z
+      .int()
+      .openapi({ description: 'Attempts that the function failed, since it was accepted or redriven' }),
+    replayOf: z.string().nullable(),
+    result: resultSchema
+      .optional()
+      .openapi({ description: 'Of one that nobody waited for, once it succeeded' }),
   })
   .openapi('Invocation');
 

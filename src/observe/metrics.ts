@@ -2,8 +2,11 @@ import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom
 import type { Runtime } from '../core/event.ts';
 import type { Observer } from '../core/observer.ts';
 import type { PoolStatus } from '../core/pool.ts';
+import type { QueueDepth } from '../core/queue/queue.ts';
+import type { WorkerObserver } from '../core/queue/worker.ts';
 import type { Invocation } from '../core/store.ts';
 import { BUCKETS, type PoolSample, poolSamples } from './metric-shapes.ts';
+import { queueCounts } from './queue-counts.ts';
 
 /** What is asked when somebody reads the metrics. */
 export interface Sources {
@@ -11,6 +14,8 @@ export interface Sources {
   admission: () => { running: number; queued: number };
   recorder: () => { waiting: number; dropped: number };
   isolation: string;
+  /** Asked when somebody reads the metrics, and not too often: it counts. */
+  queue?: () => Promise<QueueDepth>;
   /** Without one there is none. */
   audit?: () => { waiting: number; dropped: number };
 }
@@ -40,6 +45,7 @@ export class Metrics implements Observer {
   readonly #registry = new Registry();
   readonly #events = new Set<string>();
   readonly #version: string;
+  #depth: () => Promise<void> = async () => {};
 
   readonly #invocations = this.#counter('invocations_total', 'Invocations that ended', [
     'runtime',
@@ -76,6 +82,9 @@ export class Metrics implements Observer {
   ]);
   readonly #durations = this.#histogram('http_request_seconds', 'Time to the head of the answer', ['route']);
 
+  /** Counts what happens to invocations that nobody waits for. */
+  readonly queue: WorkerObserver = queueCounts((name, help, labels) => this.#counter(name, help, labels));
+
   constructor({ version, eventLabel }: MetricsOptions) {
     this.#version = version;
     if (eventLabel) {
@@ -91,7 +100,7 @@ export class Metrics implements Observer {
   }
 
   /** Begins to tell of these parts. */
-  watch({ pools, admission, recorder, isolation, audit }: Sources): void {
+  watch({ pools, admission, recorder, isolation, queue, audit }: Sources): void {
     this.#gauge('build_info', 'Always 1; the labels tell what runs', ['version', 'node', 'isolation']).set(
       { version: this.#version, node: process.version, isolation },
       1,
@@ -107,7 +116,22 @@ export class Metrics implements Observer {
     this.#counter('recorder_dropped_total', 'Records given up because the database was away', [], (counter) =>
       counter.inc(recorder().dropped),
     );
+    if (queue !== undefined) this.#watchQueue(queue);
     if (audit !== undefined) this.#watchAudit(audit);
+  }
+
+  #watchQueue(queue: () => Promise<QueueDepth>): void {
+    const [queued, running, age] = [
+      this.#gauge('durable_queued', 'Invocations in the database that wait to be run', []),
+      this.#gauge('durable_running', 'Invocations in the database that run, on whatever gateway', []),
+      this.#gauge('durable_oldest_seconds', 'Age of the oldest invocation that could run now', []),
+    ];
+    this.#depth = async () => {
+      const depth = await queue();
+      queued.set(depth.queued);
+      running.set(depth.running);
+      age.set(depth.oldestAgeMs / 1_000);
+    };
   }
 
   #watchAudit(audit: () => { waiting: number; dropped: number }): void {
@@ -184,6 +208,8 @@ export class Metrics implements Observer {
 
   /** The text that Prometheus reads. */
   async render(): Promise<{ contentType: string; body: string }> {
+    // The rest is worth telling while the database is away.
+    await this.#depth().catch(() => {});
     return { contentType: this.#registry.contentType, body: await this.#registry.metrics() };
   }
 

@@ -10,6 +10,7 @@ import type { EventTable, EventVersionTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
 const WEBHOOK = 'webhook';
+const NOTHING_SET = '{}';
 
 export function eventRow(event: Event, box: SecretBox): EventTable {
   const { auth } = event;
@@ -25,8 +26,8 @@ export function eventRow(event: Event, box: SecretBox): EventTable {
     current_version: event.current.version,
     created_at: event.createdAt.getTime(),
     updated_at: event.updatedAt.getTime(),
-    async: '{}',
-    async_concurrency: null,
+    async: asyncRow(event, box),
+    async_concurrency: event.async?.concurrency ?? null,
   };
 }
 
@@ -40,8 +41,14 @@ export function toEvent(row: EventTable, current: EventVersion, box: SecretBox):
     enabled: row.enabled === 1,
     createdAt: new Date(Number(row.created_at)),
     updatedAt: new Date(Number(row.updated_at)),
+    ...(row.async !== NOTHING_SET && { async: JSON.parse(box.open(row.async, asyncContext(row.id))) }),
     current,
   };
+}
+
+/** Sealed as a whole: destinations have secrets. */
+function asyncRow({ id, async = {} }: Event, box: SecretBox): string {
+  return Object.keys(async).length === 0 ? NOTHING_SET : box.seal(JSON.stringify(async), asyncContext(id));
 }
 
 /** A word that stands for a webhook without its settings cannot be taken for another one: it opens nothing. */
@@ -83,5 +90,6 @@ export function toVersionSummary(row: Omit<EventVersionTable, 'code'>, box: Secr
   };
 }
 
+const asyncContext = (eventId: string) => `async:${eventId}`;
 const webhookContext = (eventId: string) => `webhook:${eventId}`;
 const secretsContext = (eventId: string, version: number) => `event:${eventId}:${version}`;

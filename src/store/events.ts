@@ -165,7 +165,8 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
           current = versionOf(draft, Number(newest.version) + 1, at);
           await insertVersion(tx, before.id, current);
         }
-        return update(tx, { ...before, ...settingsOf({ ...draft, name }, at, current) });
+        const { async: _async, ...kept } = before;
+        return update(tx, { ...kept, ...settingsOf({ ...draft, name }, at, current) });
       });
     },
 
@@ -198,8 +199,9 @@ function later(now: Date, before: Date): Date {
 }
 
 function settingsOf(draft: EventDraft, updatedAt: Date, current: EventVersion) {
-  const { name, description, auth, enabled } = draft;
-  return { name, description, auth, enabled, updatedAt, current };
+  const { name, description, auth, enabled, async = {} } = draft;
+  const set = Object.keys(async).length === 0 ? {} : { async };
+  return { name, description, auth, enabled, updatedAt, current, ...set };
 }
 
 function versionOf(draft: EventDraft, version: number, createdAt: Date): EventVersion {

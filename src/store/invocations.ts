@@ -1,8 +1,8 @@
-import type { Insertable, Selectable } from 'kysely';
+import { type Insertable, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import type { Trigger } from '../core/enqueue.ts';
-import type { Invocation, InvocationStatus, InvocationStore, StartKind } from '../core/store.ts';
+import type { Invocation, InvocationStatus, InvocationStore, Page, StartKind } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
-import type { Database, InvocationTable } from './schema.ts';
+import type { Database, InvocationTable, Schema } from './schema.ts';
 import { withoutNul } from './text.ts';
 
 /** Rows a statement: keeps the number of its parameters below what every database allows. */
@@ -45,27 +45,45 @@ export function createInvocationStore(db: Database): InvocationStore {
       return row && toInvocation(row);
     },
 
-    async listByEvent(ownerId, eventName, { limit, cursor }) {
-      if (cursor !== undefined && !CURSOR.test(cursor)) {
-        const message = 'is not a nextCursor of an earlier page';
-        throw new GatewayError('validation_failed', 'The cursor is not valid', {
-          faults: [{ path: 'cursor', message }],
-        });
-      }
-      let query = db
-        .selectFrom('invocations')
-        .selectAll()
-        .where('owner_id', '=', ownerId)
-        .where('event_name', '=', eventName);
-      if (cursor !== undefined) query = query.where('id', '<', cursor);
-      const rows = await query
-        .orderBy('id', 'desc')
-        .limit(limit + 1)
-        .execute();
-      const items = rows.slice(0, limit).map(toInvocation);
-      return { items, nextCursor: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
+    listByEvent: (ownerId, eventName, page) =>
+      pageOf(
+        db
+          .selectFrom('invocations')
+          .selectAll()
+          .where('owner_id', '=', ownerId)
+          .where('event_name', '=', eventName),
+        page,
+      ),
+
+    listByStatus(ownerId, { status, eventName }, page) {
+      let query = db.selectFrom('invocations').selectAll().where('owner_id', '=', ownerId);
+      if (eventName !== undefined) query = query.where('event_name', '=', eventName);
+      // Each by the condition of the index that is made for it.
+      if (status === 'queued') query = query.where('lane', 'is not', null);
+      else if (status === 'running') query = query.where('lease_owner', 'is not', null);
+      else query = query.where(sql<boolean>`status = ${sql.lit(status)}`);
+      return pageOf(query, page);
     },
   };
+}
+
+/** The newest first. */
+async function pageOf(
+  query: SelectQueryBuilder<Schema, 'invocations', Selectable<InvocationTable>>,
+  { limit, cursor }: { limit: number; cursor?: string },
+): Promise<Page<Invocation>> {
+  if (cursor !== undefined && !CURSOR.test(cursor)) {
+    const message = 'is not a nextCursor of an earlier page';
+    throw new GatewayError('validation_failed', 'The cursor is not valid', {
+      faults: [{ path: 'cursor', message }],
+    });
+  }
+  const rows = await (cursor === undefined ? query : query.where('id', '<', cursor))
+    .orderBy('id', 'desc')
+    .limit(limit + 1)
+    .execute();
+  const items = rows.slice(0, limit).map(toInvocation);
+  return { items, nextCursor: rows.length > limit ? (items.at(-1)?.id ?? null) : null };
 }
 
 function toRow(invocation: Invocation): Insertable<InvocationTable> {

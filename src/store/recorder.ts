@@ -73,6 +73,11 @@ export class WriteBehindRecorder implements InvocationRecorder {
     return this.#store.listByEvent(ownerId, eventName, page);
   }
 
+  async listByStatus(...query: Parameters<InvocationStore['listByStatus']>) {
+    await this.flush();
+    return this.#store.listByStatus(...query);
+  }
+
   /** Writes what waited when it was called. Rejects when the database does not take it; the records then go on waiting. */
   async flush(): Promise<void> {
     const last = [...this.#pending.values()].at(-1);

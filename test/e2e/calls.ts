@@ -26,8 +26,8 @@ export class Caller {
     return new Caller(url, await signToken({ sub: 'local', scope: ALL_SCOPES, ttlSeconds: 600 }, secret));
   }
 
-  fetch(path: string, init: RequestInit = {}): Promise<Response> {
-    const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json' };
+  fetch(path: string, init: RequestInit = {}, more: Record<string, string> = {}): Promise<Response> {
+    const headers = { authorization: `Bearer ${this.#token}`, 'content-type': 'application/json', ...more };
     return fetch(`${this.url}${path}`, { ...init, headers });
   }
 

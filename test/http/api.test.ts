@@ -77,6 +77,10 @@ describe('invocations', () => {
       logsTruncated: false,
       createdAt: '2026-01-02T03:04:05.678Z',
       endedAt: '2026-01-02T03:04:06.789Z',
+      trigger: 'http',
+      attempt: 1,
+      failures: 0,
+      replayOf: null,
     });
     const other = await gateway.send('GET', `/v1/invocations/${record.id}`, undefined, 'bob');
     expect(other.status).toBe(404);

@@ -3,8 +3,10 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { v7 as uuidv7 } from 'uuid';
+import { systemClock } from '../../src/core/clock.ts';
 import type { EnqueueRequest } from '../../src/core/enqueue.ts';
 import type { InvokeRequest, InvokeResponse } from '../../src/core/invoke.ts';
+import { Ends } from '../../src/core/queue/ends.ts';
 import type { Store } from '../../src/core/store.ts';
 import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -74,6 +76,8 @@ export class Harness implements AsyncDisposable {
           return { ...(await this.answer(request, signal)), invocationId: request.id };
         },
       },
+      queue: store.queue,
+      ends: new Ends(systemClock),
       enqueuer: {
         enqueue: async (request) => {
           this.enqueued.push(request);

@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Caller } from '../e2e/calls.ts';
+import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
+import { onEngine } from '../on-engine.ts';
+import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+
+interface View {
+  id: string;
+  status: string;
+  attempt: number;
+  failures: number;
+  logs: string;
+  error: { code: string } | null;
+  result?: { statusCode: number; body: string };
+}
+
+const ASYNC = { prefer: 'respond-async' };
+
+async function accepted(caller: Caller, path: string, init: RequestInit = {}): Promise<string> {
+  const response = await caller.fetch(path, { method: 'POST', ...init }, ASYNC);
+  expect(response.status).toBe(202);
+  return ((await response.json()) as { id: string }).id;
+}
+
+const look = async (caller: Caller, id: string, wait = '30s') =>
+  (await (await caller.fetch(`/v1/invocations/${id}?wait=${wait}`)).json()) as View;
+
+await onEngine('bubblewrap', () => {
+  describe('a gateway on SQLite', () => {
+    let dir: TempDir;
+    let gateway: GatewayProcess;
+    let caller: Caller;
+    const start = () => new GatewayProcess({ dataDir: dir.path, mode: 'bubblewrap' });
+    beforeAll(async () => {
+      dir = new TempDir();
+      gateway = start();
+      caller = await Caller.of(await gateway.warm(), dir.path);
+    });
+    afterAll(async () => {
+      await gateway[Symbol.asyncDispose]();
+      expect(await leftOf(dir.path)).toEqual([]);
+      dir[Symbol.dispose]();
+    });
+
+    test('runs what it has accepted, and gives the result to who waits for it', async () => {
+      await caller.deploy('echo', 'echo heard >&2; cat');
+      const id = await accepted(caller, '/e/echo', { body: '"hello"' });
+      expect(await look(caller, id)).toMatchObject({
+        status: 'succeeded',
+        attempt: 1,
+        failures: 0,
+        logs: 'heard\n',
+        result: { statusCode: 200, body: '"hello"' },
+      });
+    });
+
+    test('tries what fails again, buries it, and runs it once more when asked to', async () => {
+      const code = 'exit 1';
+      const body = JSON.stringify({
+        name: 'fails',
+        runtime: 'bash',
+        code,
+        async: { attempts: 2, backoffMs: 10 },
+      });
+      expect((await caller.fetch('/v1/events', { method: 'POST', body })).status).toBe(201);
+      const id = await accepted(caller, '/e/fails');
+      const dead = { status: 'dead', attempt: 2, failures: 2, error: { code: 'function_error' } };
+      expect(await look(caller, id)).toMatchObject(dead);
+      const list = await (await caller.fetch('/v1/invocations?status=dead&event=fails')).json();
+      expect((list as { items: View[] }).items.map((item) => item.id)).toEqual([id]);
+      const redriven = await caller.fetch(`/v1/invocations/${id}/redrive`, { method: 'POST' });
+      expect([redriven.status, await redriven.json()]).toEqual([202, { redriven: 1 }]);
+      expect(await look(caller, id)).toMatchObject({ ...dead, attempt: 4 });
+    });
+
+    test('kills the sandbox of what is cancelled', async () => {
+      await caller.deploy('endless', 'echo begun >&2; sleep 600');
+      const id = await accepted(caller, '/e/endless');
+      await expect.poll(async () => (await look(caller, id, '0')).logs, { timeout: 20_000 }).toBe('begun\n');
+      expect((await caller.fetch(`/v1/invocations/${id}`, { method: 'DELETE' })).status).toBe(202);
+      expect(await look(caller, id)).toMatchObject({ status: 'cancelled', error: { code: 'cancelled' } });
+      expect((await caller.fetch(`/v1/invocations/${id}`, { method: 'DELETE' })).status).toBe(409);
+    });
+
+    test('runs again what a SIGKILL interrupted', async () => {
+      await caller.deploy('slow', 'echo begun >&2; sleep 3; echo done');
+      const id = await accepted(caller, '/e/slow');
+      await expect.poll(async () => (await look(caller, id, '0')).logs, { timeout: 20_000 }).toBe('begun\n');
+      gateway.signal('SIGKILL');
+      await gateway.ended;
+      gateway = start();
+      caller = await Caller.of(await gateway.warm(), dir.path);
+      expect(await look(caller, id)).toMatchObject({
+        status: 'succeeded',
+        attempt: 2,
+        result: { body: 'done\n' },
+      });
+    });
+  });
+
+  const bin = findPostgres();
+  describe.skipIf(bin === undefined)('gateways on one Postgres', () => {
+    let server: PostgresServer;
+    beforeAll(async () => {
+      server = await startPostgres(bin!);
+    });
+    afterAll(() => server?.[Symbol.asyncDispose]());
+
+    test('share the work, tell each other of its end, and cancel what runs on the other', async () => {
+      const shared = {
+        DATABASE_URL: await server.createDatabase(),
+        JWT_SECRET: randomBytes(32).toString('hex'),
+      };
+      const env = { ...shared, SECRETS_KEY: randomBytes(32).toString('hex'), MAX_ASYNC_EXECUTIONS: '1' };
+      using dirs = new DisposableStack();
+      const start = () => {
+        const dir = dirs.use(new TempDir());
+        writeFileSync(join(dir.path, 'jwt-secret'), env.JWT_SECRET, { mode: 0o600 });
+        return new GatewayProcess({ dataDir: dir.path, mode: 'bubblewrap', env });
+      };
+      await using one = start();
+      await one.warm();
+      await using two = start();
+      const [a, b] = await Promise.all(
+        [one, two].map(async (gateway) => Caller.of(await gateway.warm(), gateway.dataDir)),
+      );
+      // Each runs one at a time: that both have begun is that each has one.
+      await a!.deploy('slow', 'echo begun >&2; sleep 600');
+      const ids = [await accepted(a!, '/e/slow'), await accepted(a!, '/e/slow')];
+      const statuses = async () => Promise.all(ids.map(async (id) => (await look(b!, id, '0')).status));
+      await expect.poll(statuses, { timeout: 20_000 }).toEqual(['running', 'running']);
+      const waits = ids.map((id) => look(b!, id));
+      for (const id of ids)
+        expect((await a!.fetch(`/v1/invocations/${id}`, { method: 'DELETE' })).status).toBe(202);
+      expect((await Promise.all(waits)).map(({ status }) => status)).toEqual(['cancelled', 'cancelled']);
+    });
+  });
+});
