@@ -9,6 +9,7 @@ const EXPOSED = [
   'X-Cronium-Start',
   'X-Cronium-Isolation',
   'X-Cronium-Receipt',
+  'Idempotent-Replayed',
   'Server-Timing',
   'Location',
   'Retry-After',

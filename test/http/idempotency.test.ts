@@ -116,6 +116,33 @@ describe('the second request with a key', () => {
   });
 });
 
+test('a gateway that dies while it runs gives the key away with its lease, and its late answer counts no more', async () => {
+  const { idempotency, events, aliases } = gateway.store;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  await using frozen = await Harness.open({
+    events,
+    aliases,
+    // As if its lease had run out at once, while it is held up.
+    idempotency: { ...idempotency, claim: (claim) => idempotency.claim({ ...claim, leaseMs: 0 }) },
+  });
+  frozen.answer = async () => {
+    begun.resolve();
+    await promise;
+    return answer({ body: Buffer.from('late') });
+  };
+  gateway.answer = () => answer({ body: Buffer.from('in time') });
+  const init = { method: 'POST', headers: { 'idempotency-key': 'k' }, body: '{}' };
+  const late = frozen.app.request('/e/open', init);
+  await begun.promise;
+  expect(await (await gateway.app.request('/e/open', init)).text()).toBe('in time');
+  resolve();
+  expect(await (await late).text()).toBe('late');
+  const again = await gateway.app.request('/e/open', init);
+  expect([replayed(again), await again.text()]).toEqual(['true', 'in time']);
+  expect(gateway.calls).toHaveLength(1);
+});
+
 describe('of what went wrong', () => {
   const failWith = (code: ErrorCode) => {
     gateway.answer = (request) => {
