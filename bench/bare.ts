@@ -61,10 +61,7 @@ export function bareBubblewrap(files: HostFiles, cgroups: Cgroups | undefined): 
       count += 1;
       const spec = specOf(runtime);
       const cgroup = cgroups?.create(String(count), spec);
-      const bwrap = [
-        '/usr/bin/bwrap',
-        ...bubblewrapArgs(spec, files, { id: `bare-${count}`, limitsEnabled: true }),
-      ];
+      const bwrap = ['/usr/bin/bwrap', ...bubblewrapArgs(spec, files, true)];
       const [program, ...args] = confined(bwrap, uid, cgroup?.directories ?? []);
       const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, detached: true });
       const talk = await greet(

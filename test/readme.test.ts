@@ -14,8 +14,8 @@ const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const readme = await readFile(join(root, 'README.md'), 'utf8');
 
 /** The shell commands under a heading, block by block. */
-function commandsUnder(heading: string): string[] {
-  const section = readme.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
+function commandsUnder(heading: string, page = readme): string[] {
+  const section = page.split(`\n## ${heading}\n`)[1]?.split('\n## ')[0] ?? '';
   return [...section.matchAll(/```sh\n([\s\S]*?)```/g)].map((match) => match[1]!);
 }
 
@@ -92,5 +92,14 @@ describe('the commands of the README', () => {
     const said = await paste(byHttp!);
     expect(said).toContain('"name":"double"');
     expect(said.trim().endsWith('42')).toBe(true);
+  });
+
+  test('and those of docs/versions.md: an alias, then a canary', async () => {
+    const page = await readFile(join(root, 'docs/versions.md'), 'utf8');
+    const [alias] = commandsUnder('Aliases', page);
+    expect(await paste(alias!)).toContain('Hello');
+    await paste('npx cronium deploy examples/hello.py --name greet --env GREETING=hey');
+    const [canary] = commandsUnder('A canary', page);
+    expect(await paste(canary!)).toMatch(/live.*1.*2/s);
   });
 });

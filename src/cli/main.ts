@@ -17,6 +17,8 @@ import { variableCommand } from './variable.ts';
 const program = new Command('cronium')
   .description('Self-hosted function gateway: every call in a warm, single-use sandbox.')
   .version(pkg.version)
+  // `--version` after a command is the command’s.
+  .enablePositionalOptions()
   .addCommand(serveCommand())
   .addCommand(deployCommand())
   .addCommand(invokeCommand())

@@ -52,17 +52,9 @@ const AGENT_COMMANDS: Readonly<Record<Runtime, readonly string[]>> = {
   nodejs: [NODE, `${AGENT_DIR}/nodejs/agent.js`],
 };
 
-/**
- * The arguments of bwrap: every namespace its own, an empty root, no capability, and only what the interpreter needs.
- * @param options.id what bwrap's own processes are found by, in their arguments; no environment has it
- */
-export function bubblewrapArgs(
-  spec: SandboxSpec,
-  host: HostFiles,
-  options: { id: string; limitsEnabled: boolean },
-): string[] {
+/** The arguments of bwrap: every namespace its own, an empty root, no capability, and only what the interpreter needs. */
+export function bubblewrapArgs(spec: SandboxSpec, host: HostFiles, limitsEnabled: boolean): string[] {
   return [
-    ['--setenv', 'ID', options.id, '--unsetenv', 'ID'],
     ['--unshare-all', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
     ['--uid', String(SANDBOX_UID), '--gid', String(SANDBOX_UID), '--hostname', 'sandbox'],
     ['--clearenv', '--setenv', 'PATH', '/usr/local/bin:/usr/bin:/bin', '--setenv', 'HOME', '/tmp'],
@@ -98,7 +90,7 @@ export function bubblewrapArgs(
     host.filter === undefined ? [] : ['--seccomp', String(FILTER_FD)],
     ['--chdir', '/tmp', '--'],
     ['/usr/bin/prlimit', '--core=0', `--nofile=${MAX_OPEN_FILES}`],
-    options.limitsEnabled ? [`--nproc=${spec.pids}`] : [],
+    limitsEnabled ? [`--nproc=${spec.pids}`] : [],
     ['--', ...AGENT_COMMANDS[spec.runtime]],
   ].flat();
 }

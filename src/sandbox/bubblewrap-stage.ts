@@ -47,7 +47,7 @@ export class Stage {
   }
 
   static async create(options: StageOptions): Promise<Stage> {
-    const directory = await mkdtemp(join(tmpdir(), prefixOf(options.instanceId)));
+    const directory = await mkdtemp(Stage.prefixOf(options.instanceId));
     const agents = join(directory, 'runtimes');
     const passwd = join(directory, 'passwd');
     const group = join(directory, 'group');
@@ -78,18 +78,21 @@ export class Stage {
 
   /** Removes what an earlier run of this gateway staged. */
   static async sweep(instanceId: string): Promise<number> {
-    const names = (await readdir(tmpdir())).filter((name) => name.startsWith(prefixOf(instanceId)));
-    for (const name of names) await rm(join(tmpdir(), name), { recursive: true, force: true });
-    return names.length;
+    const prefix = Stage.prefixOf(instanceId);
+    const paths = (await readdir(tmpdir())).map((name) => join(tmpdir(), name));
+    const left = paths.filter((path) => path.startsWith(prefix));
+    for (const path of left) await rm(path, { recursive: true, force: true });
+    return left.length;
+  }
+
+  /** What the paths of all that a gateway stages begin with. */
+  static prefixOf(instanceId: string): string {
+    return join(tmpdir(), `cronium-${instanceId}-`);
   }
 
   async remove(): Promise<void> {
     await rm(this.directory, { recursive: true, force: true });
   }
-}
-
-function prefixOf(instanceId: string): string {
-  return `cronium-${instanceId}-`;
 }
 
 async function stageFilter(directory: string, level: SecurityLevel): Promise<string | undefined> {

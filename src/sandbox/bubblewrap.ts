@@ -10,7 +10,7 @@ import { Stage } from './bubblewrap-stage.ts';
 import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import { demandKernel, proveLevel } from './level-proof.ts';
-import { childrenOf, isAlive, processesRunning, signalProcess } from './process-tree.ts';
+import { childrenOf, isAlive, parentOf, processesRunning, signalProcess } from './process-tree.ts';
 import { ResourceManager, type Watch } from './resource-manager.ts';
 import { type Spawned, Spawner } from './spawner.ts';
 
@@ -99,15 +99,15 @@ export class BubblewrapLauncher implements Launcher {
   async launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
     signal.throwIfAborted();
     this.#launches += 1;
-    const id = `${idsOf(this.#options.instanceId)}${this.#launches}`;
+    const id = `bwrap-${this.#options.instanceId}-${this.#launches}`;
     const cgroup = this.#cgroups?.create(`${this.#launches}`, spec);
     const { limitsEnabled } = this.#options;
-    const args = bubblewrapArgs(spec, this.#stage.files, { id, limitsEnabled });
+    const args = bubblewrapArgs(spec, this.#stage.files, limitsEnabled);
     const spawned = await this.#spawn([BWRAP, ...args], cgroup);
     const { pid } = spawned;
     const isWatched = cgroup === undefined && limitsEnabled && pid !== undefined;
     const watch = isWatched ? this.#manager.watch(pid, spec) : undefined;
-    const sandbox = new BubblewrapSandbox(id, spawned, cgroup, watch);
+    const sandbox = new BubblewrapSandbox(id, spawned, { cgroup, watch, orphans: () => this.#orphans() });
     this.#live.add(sandbox);
     sandbox.removed.then(() => this.#live.delete(sandbox));
     return sandbox;
@@ -115,8 +115,7 @@ export class BubblewrapLauncher implements Launcher {
 
   /** What is warm dies with its gateway. What was booting may not have, and control groups and staged files are left. */
   async sweep(): Promise<number> {
-    const prefix = idsOf(this.#options.instanceId);
-    await end(processesRunning(BWRAP, (argument) => argument.startsWith(prefix)));
+    await end(this.#orphans());
     await this.#cgroups?.sweep();
     return 0;
   }
@@ -147,9 +146,8 @@ export class BubblewrapLauncher implements Launcher {
       tmpBytes: 2 ** 20,
       runBytes: 2 ** 20,
     };
-    const { instanceId, limitsEnabled } = this.#options;
-    const id = `${idsOf(instanceId)}trial`;
-    const args = bubblewrapArgs(spec, this.#stage.files, { id, limitsEnabled });
+    const { limitsEnabled } = this.#options;
+    const args = bubblewrapArgs(spec, this.#stage.files, limitsEnabled);
     const command = args.slice(0, args.lastIndexOf('--') + 1);
     // `true` says nothing: what it leaves is either nothing or a reason.
     const spawned = await this.#spawn([BWRAP, ...command, '/bin/sh', '-c', 'echo ok >&2'], undefined);
@@ -165,12 +163,28 @@ export class BubblewrapLauncher implements Launcher {
     return said === 'ok' ? undefined : said || 'it ended without a word';
   }
 
+  /** Processes of bwrap with files of this gateway that neither this process nor another of them has started. */
+  #orphans(): number[] {
+    const staged = Stage.prefixOf(this.#options.instanceId);
+    const own = processesRunning(BWRAP, (argument) => argument.startsWith(staged));
+    const parents = new Set([process.pid, ...own]);
+    return own.filter((pid) => !parents.has(parentOf(pid) ?? process.pid));
+  }
+
   #spawn(command: readonly string[], cgroup: Cgroup | undefined): Promise<Spawned> {
     const uid = this.#dropsUser ? FIRST_OUTER_UID + (this.#launches % OUTER_UIDS) : undefined;
     const { filter } = this.#stage.files;
     const files = filter === undefined ? [] : [filter];
     return this.#spawner.spawn(confined(command, uid, cgroup?.directories ?? []), files);
   }
+}
+
+/** What of its launcher a sandbox needs to end. */
+interface Surroundings {
+  cgroup: Cgroup | undefined;
+  watch: Watch | undefined;
+  /** Of any sandbox: whoever finds one ends it. */
+  orphans: () => number[];
 }
 
 class BubblewrapSandbox implements Launched {
@@ -184,14 +198,16 @@ class BubblewrapSandbox implements Launched {
   readonly #process: Spawned;
   readonly #cgroup: Cgroup | undefined;
   readonly #watch: Watch | undefined;
+  readonly #orphans: () => number[];
   readonly #markRemoved: () => void;
   #killing: Promise<void> | undefined;
 
-  constructor(id: string, spawned: Spawned, cgroup: Cgroup | undefined, watch: Watch | undefined) {
+  constructor(id: string, spawned: Spawned, { cgroup, watch, orphans }: Surroundings) {
     this.id = id;
     this.#process = spawned;
     this.#cgroup = cgroup;
     this.#watch = watch;
+    this.#orphans = orphans;
     this.channel = spawned.channel;
     this.channel.on('error', () => {});
     this.ended = spawned.ended;
@@ -223,19 +239,11 @@ class BubblewrapSandbox implements Launched {
     this.channel.destroy();
     await this.ended;
     // Until its process 1 has asked to die with it, a supervisor that is killed leaves it behind.
-    const orphans =
-      this.#process.wasKilled && inner.length === 0
-        ? processesRunning(BWRAP, (argument) => argument === this.id)
-        : [];
+    const orphans = this.#process.wasKilled && inner.length === 0 ? this.#orphans() : [];
     await end([...inner, ...orphans]);
     await this.#cgroup?.remove();
     this.#markRemoved();
   }
-}
-
-/** What the ids of all sandboxes of a gateway begin with. */
-function idsOf(instanceId: string): string {
-  return `bwrap-${instanceId}-`;
 }
 
 /** Kills processes, and resolves when they are gone. */

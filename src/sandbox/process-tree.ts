@@ -40,9 +40,20 @@ export function proportionalBytes(pids: readonly number[]): number {
 
 /** Whether it still runs. A zombie does not: only its parent has not asked for its status yet. */
 export function isAlive(pid: number): boolean {
+  const state = statOf(pid)?.[0];
+  return state !== undefined && state !== 'Z';
+}
+
+/** `undefined` when the process is gone. */
+export function parentOf(pid: number): number | undefined {
+  const parent = statOf(pid)?.[1];
+  return parent === undefined ? undefined : Number(parent);
+}
+
+/** State, parent and so on, from the third field on: the name before them is in parentheses and may hold anything. */
+function statOf(pid: number): string[] | undefined {
   const stat = read(`/proc/${pid}/stat`);
-  // The name before it is in parentheses and may hold anything.
-  return stat !== undefined && stat.charAt(stat.lastIndexOf(')') + 2) !== 'Z';
+  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ');
 }
 
 /** Processes of this host that run the program with the argument among theirs. */

@@ -132,7 +132,7 @@ describe('the arguments of bwrap', () => {
     filter: '/staged/seccomp.bpf',
   };
   const args = (over: Partial<SandboxSpec> = {}, limitsEnabled = true) =>
-    bubblewrapArgs({ ...spec, ...over }, host, { id: 'one', limitsEnabled });
+    bubblewrapArgs({ ...spec, ...over }, host, limitsEnabled);
   const line = (over: Partial<SandboxSpec> = {}, limitsEnabled = true) => args(over, limitsEnabled).join(' ');
 
   test('unshare everything, drop every capability and die with the gateway', () => {
@@ -165,11 +165,7 @@ describe('the arguments of bwrap', () => {
   test('filter system calls, and hide files of /proc behind nothing', () => {
     expect(line()).toContain('--seccomp 3');
     expect(line()).toContain('--ro-bind /dev/null /proc/kallsyms');
-    const unfiltered = bubblewrapArgs(
-      spec,
-      { ...host, filter: undefined },
-      { id: 'one', limitsEnabled: true },
-    );
+    const unfiltered = bubblewrapArgs(spec, { ...host, filter: undefined }, true);
     expect(unfiltered).not.toContain('--seccomp');
   });
 
