@@ -164,6 +164,19 @@ export const settings = z.object({
     .default(4_194_304)
     .describe('Names and values of the variables of a user together, bytes'),
 
+  RETENTION_DAYS: whole(0, 36_500)
+    .default(30)
+    .describe('Records of invocations that ended are kept so long, days; 0 keeps them for ever'),
+  RETENTION_BODY_DAYS: whole(0, 36_500)
+    .default(7)
+    .describe('Their payloads and results, days; 0 keeps them as long as the record'),
+  RETENTION_LOG_DAYS: whole(0, 36_500)
+    .default(0)
+    .describe('Their logs, days; 0 keeps them as long as the record'),
+  RETENTION_MAX_BODY_BYTES: whole(0, Number.MAX_SAFE_INTEGER)
+    .default(1_073_741_824)
+    .describe('Payloads and results together, bytes: the oldest go first; 0 sets no limit'),
+
   METRICS_TOKEN: z
     .string()
     .min(16)

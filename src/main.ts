@@ -20,6 +20,7 @@ import { Ends } from './core/queue/ends.ts';
 import { GroupCommit } from './core/queue/group-commit.ts';
 import type { QueueStore } from './core/queue/queue.ts';
 import { Worker } from './core/queue/worker.ts';
+import { Retention } from './core/retention.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import { ScheduleRunner } from './core/schedules/runner.ts';
 import type { EventStore } from './core/store.ts';
@@ -80,6 +81,8 @@ const QUEUE_POLL_MS = 5_000;
 const QUEUE_COUNT_MS = 5_000;
 /** What somebody asks for is counted against their rate; what follows from something else was promised already. */
 const COUNTED: ReadonlySet<Trigger> = new Set(['async', 'webhook', 'replay']);
+/** A sweep every five minutes; at most 4,000 rows a second while there is much to prune. */
+const PRUNING = { everyMs: 300_000, pauseMs: 50, batchRows: 200 };
 /** How long a function waits for a variable while the database does not answer, ms. */
 const VARIABLE_TIMEOUT_MS = 5_000;
 
@@ -123,6 +126,25 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   parts.defer(async () => {
     await recorder.close();
   });
+
+  const retention = new Retention(store.retention, {
+    days: {
+      records: config.RETENTION_DAYS,
+      bodies: config.RETENTION_BODY_DAYS,
+      logs: config.RETENTION_LOG_DAYS,
+    },
+    maxBodyBytes: config.RETENTION_MAX_BODY_BYTES,
+    ...PRUNING,
+    expired: [
+      (limit) => store.retention.pruneExpired(limit),
+      (limit) => store.idempotency.pruneExpired(limit),
+    ],
+    now: () => new Date(),
+    onPruned: (what, rows) => metrics.pruned(what, rows),
+    onError: (error) => log.warn({ err: error }, 'old invocations could not be pruned; trying again later'),
+  });
+  parts.defer(() => retention.close());
+  retention.start();
 
   const address = { host: config.HOST, port: config.PORT };
   await checkAddress(address);

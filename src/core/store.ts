@@ -3,6 +3,7 @@ import type { Trigger } from './enqueue.ts';
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
 import type { IdempotencyStore } from './idempotency.ts';
 import type { QueueChange, QueueStore } from './queue/queue.ts';
+import type { RetentionStore } from './retention.ts';
 import type { Exit } from './sandbox.ts';
 import type { ScheduleStore } from './schedules/schedule.ts';
 import type { VariableStore } from './variables.ts';
@@ -146,6 +147,7 @@ export interface Store extends AsyncDisposable {
   readonly queue: QueueStore;
   readonly idempotency: IdempotencyStore;
   readonly variables: VariableStore;
+  readonly retention: RetentionStore;
   readonly schedules: ScheduleStore;
   /**
    * Calls back, for as long as the store is open, whenever an event or its aliases may have been changed through another gateway: with its

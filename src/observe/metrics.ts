@@ -53,6 +53,9 @@ export class Metrics implements Observer {
     'start',
   ]);
   readonly #byEvent: Counter<'event' | 'status'> | undefined;
+  readonly #pruned = this.#counter('pruned_rows_total', 'What was kept for long enough and is gone', [
+    'what',
+  ]);
   readonly #errors = this.#counter('invocation_errors_total', 'Invocations that failed in a sandbox', [
     'runtime',
     'code',
@@ -204,6 +207,10 @@ export class Metrics implements Observer {
     this.#requests.inc({ method: METHODS.has(method) ? method : 'OTHER', route, status });
     if (code !== undefined) this.#problems.inc({ code });
     this.#durations.observe({ route }, durationMs / 1_000);
+  }
+
+  pruned(what: string, rows: number): void {
+    this.#pruned.inc({ what }, rows);
   }
 
   /** The text that Prometheus reads. */

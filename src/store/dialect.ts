@@ -22,6 +22,8 @@ export interface DialectSql {
    * run.
    */
   now(): RawBuilder<number>;
+  /** Whether nobody else has this lock, which lasts as long as the transaction does. */
+  tryLock(db: Database, key: number): Promise<boolean>;
   /** Tells every gateway, when the transaction commits, where there can be others. */
   tellOfQueue(db: Database, message: string): Promise<void>;
   /** Makes the database refuse every update of the table. */
@@ -40,6 +42,7 @@ export const sqliteSql: DialectSql = {
   shared: false,
   // As the wall clock was at the start, and steady since.
   now: () => sql<number>`${Math.floor(performance.timeOrigin + performance.now())}`,
+  tryLock: async () => true,
   async tellOfQueue() {},
   async makeImmutable(db, table, message) {
     await sql`create trigger ${sql.id(`${table}_are_immutable`)} before update on ${sql.table(table)}
@@ -52,6 +55,12 @@ export const postgresSql: DialectSql = {
   text: sql`text collate "C"`,
   shared: true,
   now: () => sql<number>`(extract(epoch from clock_timestamp()) * 1000)::bigint`,
+  async tryLock(db, key) {
+    const { rows } = await sql<{ ours: boolean }>`select pg_try_advisory_xact_lock(${key}) as ours`.execute(
+      db,
+    );
+    return rows[0]?.ours === true;
+  },
   async tellOfQueue(db, message) {
     await sql`select pg_notify(${QUEUE_CHANNEL}, ${message})`.execute(db);
   },

@@ -9,6 +9,7 @@ import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
 import { checkEncoding, postgresDialect } from './postgres.ts';
 import { createQueueStore } from './queue/queue.ts';
+import { createRetentionStore } from './retention.ts';
 import { createScheduleStore } from './schedules.ts';
 import type { Database, Schema } from './schema.ts';
 import { createSecretBox, type SecretBox } from './secret-box.ts';
@@ -83,6 +84,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     queue: createQueueStore(db, dialect),
     idempotency: createIdempotencyStore(db, now),
     variables: createVariableStore(db, box, now),
+    retention: createRetentionStore(db, dialect),
     schedules: createScheduleStore(db, { dialect, now, onChanged: onSchedules }),
     onEventChanged(listener: (name: string | undefined) => void) {
       listeners.add(listener);

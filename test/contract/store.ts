@@ -4,6 +4,7 @@ import type { EventAuth, EventDraft } from '../../src/core/event.ts';
 import type { Store } from '../../src/core/store.ts';
 import { aliasesContract } from './aliases.ts';
 import { idempotencyContract } from './idempotency.ts';
+import { retentionContract } from './retention.ts';
 import { draft, invocation } from './samples.ts';
 import { schedulesContract } from './schedules.ts';
 import { variablesContract } from './variables.ts';
@@ -148,6 +149,8 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     describe('schedules', () => schedulesContract(() => store));
 
     describe('variables', () => variablesContract(() => store));
+
+    describe('retention', () => retentionContract(() => store));
 
     describe('idempotency keys', () => idempotencyContract(() => store));
 
