@@ -7,6 +7,7 @@ import { createServer, type Server } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { SecurityLevel } from '../../../src/core/isolation.ts';
 import { MAX_OPEN_FILES } from '../../../src/sandbox/hardening.ts';
 import { answerOf, callOf, runIn, smallSpec } from '../../contract/calls.ts';
 import type { Engine, EngineName, OpenEngine } from '../../engines.ts';
@@ -14,10 +15,15 @@ import { onEngine } from '../../on-engine.ts';
 import { documented, type Verdict, type Verdicts, write } from './table.ts';
 
 const PROBES = readFileSync(new URL('./probes.py', import.meta.url), 'utf8');
-/** The columns of the table, strongest first, and what the suites call them. */
-const COLUMNS: Readonly<Record<string, EngineName>> = {
-  'docker+runc': 'docker',
-  bubblewrap: 'bubblewrap',
+/** The columns of the table, and what the suites call them. */
+const COLUMNS: Readonly<Record<string, { engine: EngineName; level: SecurityLevel }>> = {
+  'docker+runsc': { engine: 'docker+runsc', level: 'basic' },
+  'docker+runc': { engine: 'docker', level: 'basic' },
+  'docker+runc, enhanced': { engine: 'docker', level: 'enhanced' },
+  'podman+runc': { engine: 'podman', level: 'basic' },
+  'podman+runc, enhanced': { engine: 'podman', level: 'enhanced' },
+  bubblewrap: { engine: 'bubblewrap', level: 'basic' },
+  'bubblewrap, enhanced': { engine: 'bubblewrap', level: 'enhanced' },
 };
 const found: Verdicts = new Map();
 
@@ -29,20 +35,21 @@ beforeAll(async () => {
 });
 afterAll(() => host.remove());
 
-for (const [column, name] of Object.entries(COLUMNS)) await onEngine(name, (engine) => suite(column, engine));
+for (const [column, { engine, level }] of Object.entries(COLUMNS))
+  await onEngine(engine, (opened) => suite(column, opened, level));
 
-function suite(column: string, engine: Engine): void {
+function suite(column: string, engine: Engine, level: SecurityLevel): void {
   let open: OpenEngine;
 
   beforeAll(async () => {
-    open = await engine.open();
+    open = await engine.open(undefined, level);
   });
   afterAll(async () => {
     await open.backend.close();
     expect(await open.traces()).toEqual({ sandboxes: [], gateway: [] });
   });
 
-  test('tries every way out', { timeout: 120_000 }, async () => {
+  test(`tries every way out, at level ${level}`, { timeout: 120_000 }, async () => {
     const spec = smallSpec('python');
     const sandbox = await open.backend.create(spec, AbortSignal.timeout(30_000));
     try {

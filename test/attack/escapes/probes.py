@@ -27,7 +27,7 @@ NUMBERS = {
     "open_by_handle_at": (304, 265), "perf_event_open": (298, 241), "pivot_root": (155, 41), "ptrace": (101, 117),
     "reboot": (169, 142), "setns": (308, 268), "sethostname": (170, 161), "swapon": (167, 224), "syslog": (103, 116),
     "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282), "fsopen": (430, 430), "iopl": (172, None),
-    "modify_ldt": (154, None),
+    "modify_ldt": (154, None), "memfd_create": (319, 279), "process_vm_readv": (310, 270),
 }
 COLUMN = 1 if platform.machine() == "aarch64" else 0
 CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWNET = 0x10000000, 0x00020000, 0x40000000
@@ -159,6 +159,7 @@ def family(what, number, kind, protocol=0):
 family("open a socket to the hypervisor, AF_VSOCK", 40, socket.SOCK_STREAM)
 family("open a socket of the kernel's cryptography, AF_ALG", 38, socket.SOCK_SEQPACKET)
 family("open a netlink socket to the packet filter", 16, socket.SOCK_RAW, 12)
+family("open a netlink socket for the kernel's events", 16, socket.SOCK_RAW, 15)
 family("open a key management socket, AF_KEY", 15, socket.SOCK_RAW, 2)
 
 
@@ -330,9 +331,9 @@ def set_user_id(_event):
                     os.dup2(writer, 2)
                     os.execv(path, [path, "--help"])
                 os.wait()
-    with open("/proc/self/status") as file:
-        if "NoNewPrivs:\t1" not in file.read():
-            raise Open("new privileges are allowed")
+    # Asked by prctl, PR_GET_NO_NEW_PRIVS: not every kernel tells it in /proc.
+    if libc.prctl(39, 0, 0, 0, 0) != 1:
+        raise Open("new privileges are allowed")
     return said
 
 
@@ -350,6 +351,94 @@ def capabilities(_event):
     if held:
         raise Open(" ".join(held))
     return "none"
+
+
+def opens(what, paths, flags):
+    """Registers a probe that is open when one of the files can be opened."""
+
+    def tries(_event):
+        said = set()
+        for path in paths:
+            try:
+                os.close(os.open(path, flags | os.O_NONBLOCK))
+            except OSError as error:
+                said.add(errno.errorcode[error.errno])
+                continue
+            raise Open(path)
+        return ", ".join(sorted(said))
+
+    probe(what)(tries)
+
+
+opens("overwrite the program that runs it, as runc let happen", ("/proc/self/exe", "/proc/1/exe"), os.O_WRONLY)
+opens("open a disk or another device of the host", [f"/dev/{name}" for name in ("sda", "vda", "xvda", "nvme0n1", "mem", "kmsg", "kvm", "fuse", "net/tun", "vhost-net", "dri/card0", "loop-control", "mapper/control")], os.O_RDWR)
+opens("write to the memory of the first process", ("/proc/1/mem",), os.O_RDWR)
+
+
+@probe("read the memory of the first process by a system call")
+def read_memory(_event):
+    buffer = ctypes.create_string_buffer(8)
+    with open("/proc/1/maps") as file:
+        address = int(file.readline().split("-")[0] or "0", 16)
+    vectors = [ctypes.create_string_buffer(struct.pack("<QQ", at, 8)) for at in (ctypes.addressof(buffer), address)]
+    call("process_vm_readv", 1, vectors[0], 1, vectors[1], 1, 0)
+    raise Open("read")
+
+
+@probe("type into a terminal, TIOCSTI")
+def terminal(_event):
+    import fcntl
+
+    said = set()
+    for path in ("/dev/tty", "/dev/console", "/dev/pts/0", "/proc/self/fd/0"):
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+            fcntl.ioctl(descriptor, 0x5412, b"x")
+        except OSError as error:
+            said.add(errno.errorcode[error.errno])
+            continue
+        raise Open(path)
+    return ", ".join(sorted(said))
+
+
+@probe("link a file of the root into /tmp")
+def hard_link(_event):
+    os.link("/etc/passwd", "/tmp/.link")
+    raise Open("linked")
+
+
+def program():
+    with open("/bin/true", "rb") as file:
+        return file.read()
+
+
+def runs(path):
+    """Whether a program runs, by a child of its own."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.execv(path, ["true"])
+        except OSError as error:
+            os._exit(error.errno)
+    status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if status == 0:
+        raise Open("ran")
+    return errno.errorcode.get(status, str(status))
+
+
+@probe("run a program from memory, without a file")
+def run_from_memory(_event):
+    descriptor = call("memfd_create", b"probe", 0)
+    os.write(descriptor, program())
+    return runs(f"/proc/self/fd/{descriptor}")
+
+
+@probe("run a program that it has written to /tmp")
+def run_from_tmp(_event):
+    with open("/tmp/.program", "wb") as file:
+        file.write(program())
+    os.chmod("/tmp/.program", 0o755)
+    return runs("/tmp/.program")
 
 
 # The kernel's own interface
