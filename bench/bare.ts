@@ -3,10 +3,15 @@ import { once } from 'node:events';
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Runtime } from '../src/core/event.ts';
+import type { Kernel } from '../src/core/isolation.ts';
+import { messageOf } from '../src/errors.ts';
 import { bubblewrapArgs, confined, type HostFiles } from '../src/sandbox/bubblewrap-args.ts';
 import type { Cgroups } from '../src/sandbox/cgroups.ts';
+import type { Dialect } from '../src/sandbox/dialect.ts';
 import { containerOptions } from '../src/sandbox/hardening.ts';
+import type { OciRuntime } from '../src/sandbox/oci-runtime.ts';
 import { specOf, TRIVIAL } from './functions.ts';
+import { pause } from './stats.ts';
 
 /**
  * The floor: the least code that boots the same sandbox, hands the same call to the same agent and removes it. It has no pool,
@@ -23,33 +28,75 @@ export interface BareSandbox {
   destroy(): Promise<void>;
 }
 
-export function bareDocker(docker: Docker, imageOf: (runtime: Runtime) => string, instanceId: string): Bare {
+/** An engine, and what it starts containers with. */
+export interface BareEngine {
+  docker: Docker;
+  /** Has learnt how the engine wants to be spoken to, when something was booted before. */
+  dialect: Dialect;
+  ociRuntime: OciRuntime;
+  kernel: Kernel;
+}
+
+export function bareContainers(
+  { docker, dialect, ociRuntime, kernel }: BareEngine,
+  imageOf: (runtime: Runtime) => string,
+  instanceId: string,
+): Bare {
   return {
     async boot(runtime) {
+      const spec = specOf(runtime);
       const options = containerOptions({
         image: imageOf(runtime),
         name: `cronium-bench-${Math.random().toString(16).slice(2)}`,
-        spec: specOf(runtime),
+        spec,
         instanceId,
         limitsEnabled: true,
         engineCpus: 64,
         level: 'basic',
         seccomp: undefined,
       });
-      const container = await docker.createContainer(options);
-      const attach = { stream: true, stdin: true, stdout: true, stderr: true, hijack: true };
-      const socket = (await container.attach(attach)) as Duplex;
-      await container.start();
+      const container = await docker.createContainer(dialect.adapt(options, spec, ociRuntime, kernel));
+      if (dialect.attachesAfterStart) await container.start();
+      const socket = await attach(container);
+      if (!dialect.attachesAfterStart) await container.start();
       const talk = await greet(socket, unwrapAttach);
       return {
         call: () => talk(runtime),
         async destroy() {
           socket.destroy();
-          await container.remove({ force: true });
+          await remove(container);
         },
       };
     },
   };
+}
+
+/** Without the body that the library's own sends along, which Podman takes for standard input. */
+function attach({ modem, id }: Docker.Container): Promise<Duplex> {
+  const request = {
+    path: `/containers/${id}/attach?`,
+    method: 'POST',
+    options: { stream: true, stdin: true, stdout: true, stderr: true },
+    file: Buffer.alloc(0),
+    isStream: true,
+    hijack: true,
+    statusCodes: { 200: true },
+  };
+  return new Promise((resolve, reject) => {
+    modem.dial(request, (error: unknown, stream: Duplex) => (error ? reject(error) : resolve(stream)));
+  });
+}
+
+/** Podman does not remove what ends by itself while it is about to kill it. */
+async function remove(container: Docker.Container): Promise<void> {
+  for (let triesLeft = 20; ; triesLeft -= 1) {
+    try {
+      return await container.remove({ force: true });
+    } catch (error) {
+      if (triesLeft === 0 || !/state improper/.test(messageOf(error))) throw error;
+      await pause(10);
+    }
+  }
 }
 
 /** @param cgroups the same limits, where the gateway has them too */

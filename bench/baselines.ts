@@ -9,7 +9,12 @@ const run = promisify(execFile);
 const PAUSE_MS = 20;
 
 /** What people do without a gateway: a container per request by the command line. */
-export function dockerRun(image: string, runtime: Runtime, times: number): Promise<Summary> {
+export function dockerRun(
+  image: string,
+  runtime: Runtime,
+  times: number,
+  ociRuntime: string,
+): Promise<Summary> {
   const [program, ...args] = INTERPRETER[runtime];
   const flags = [
     'run',
@@ -19,6 +24,8 @@ export function dockerRun(image: string, runtime: Runtime, times: number): Promi
     '--read-only',
     '--cap-drop',
     'ALL',
+    '--runtime',
+    ociRuntime,
     '--entrypoint',
     program!,
   ];
@@ -31,12 +38,13 @@ export async function dockerExec(
   image: string,
   runtime: Runtime,
   times: number,
+  ociRuntime: string,
 ): Promise<Summary> {
   const container = await docker.createContainer({
     Image: image,
     Entrypoint: ['sleep'],
     Cmd: ['infinity'],
-    HostConfig: { NetworkMode: 'none', Init: true },
+    HostConfig: { NetworkMode: 'none', Init: true, Runtime: ociRuntime },
   });
   try {
     await container.start();

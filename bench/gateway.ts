@@ -35,13 +35,16 @@ export class BenchGateway {
     this.readyMs = readyMs;
   }
 
-  /** @param settings variables beside those that this sets */
+  /**
+   * @param isolation as in `X-Cronium-Isolation`, or an ISOLATION_MODE alone
+   * @param settings variables beside those that this sets
+   */
   static async start(isolation: string, settings: Record<string, string>): Promise<BenchGateway> {
     const dataDir = await mkdtemp(join(tmpdir(), 'cronium-bench-'));
     const port = 20_000 + Math.floor(Math.random() * 20_000);
     const env = {
       ...process.env,
-      ISOLATION_MODE: isolation,
+      ...settingsOf(isolation),
       PORT: String(port),
       DATA_DIR: dataDir,
       JWT_SECRET: SECRET,
@@ -113,6 +116,11 @@ export class BenchGateway {
     if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
     return (await response.json()) as T;
   }
+}
+
+function settingsOf(isolation: string): Record<string, string> {
+  const [mode = '', runtime] = isolation.split('+');
+  return { ISOLATION_MODE: mode, ...(runtime !== undefined && mode === 'docker' && { RUNTIME: runtime }) };
 }
 
 function urlOf(port: number): string {

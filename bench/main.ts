@@ -3,22 +3,24 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
-import Docker from 'dockerode';
 import { configOfShell } from '../src/cli/config.ts';
 import { RUNTIMES, type Runtime } from '../src/core/event.ts';
 import { messageOf } from '../src/errors.ts';
 import { detectOptions } from '../src/main.ts';
 import { Stage } from '../src/sandbox/bubblewrap-stage.ts';
 import { detectCgroups } from '../src/sandbox/cgroups.ts';
+import { Dialect } from '../src/sandbox/dialect.ts';
 import { DockerLauncher } from '../src/sandbox/docker.ts';
+import { EngineClient, type EngineKind } from '../src/sandbox/engine-client.ts';
 import { Images } from '../src/sandbox/images.ts';
-import { bareBubblewrap, bareDocker } from './bare.ts';
+import { chooseRuntime } from '../src/sandbox/oci-runtime.ts';
+import { type Bare, bareBubblewrap, bareContainers } from './bare.ts';
 import { dockerExec, dockerRun } from './baselines.ts';
 import { chart } from './chart.ts';
 import { type BackendResult, measureBackend, type Size } from './measure.ts';
 import { goals, goalTable, loadTable, table } from './report.ts';
 
-const SIZES: Readonly<Record<string, Size>> = {
+const SIZES: Readonly<Record<string, Omit<Size, 'runtimes'>>> = {
   quick: { calls: 40, sustainedMs: 2_000, clients: [1, 4] },
   full: { calls: 200, sustainedMs: 8_000, clients: [1, 2, 4, 8, 32] },
 };
@@ -37,7 +39,10 @@ const { values } = parseArgs({
   },
 });
 
-const size = SIZES[values.quick ? 'quick' : 'full']!;
+const size: Size = {
+  ...SIZES[values.quick ? 'quick' : 'full']!,
+  runtimes: RUNTIMES.filter((runtime) => values.runtime.includes(runtime)),
+};
 const say = (line: string) => process.stderr.write(`bench: ${line}\n`);
 const own = {
   instanceId: randomBytes(6).toString('hex'),
@@ -50,7 +55,7 @@ const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, ${Ma
 const results: BackendResult[] = [];
 for (const isolation of values.isolation) {
   try {
-    results.push(await (isolation === 'docker' ? measureDocker() : measureBubblewrap()));
+    results.push(await (isolation === 'bubblewrap' ? measureBubblewrap() : measureContainers(isolation)));
   } catch (error) {
     say(`${isolation} is left out: ${messageOf(error)}`);
   }
@@ -64,28 +69,58 @@ await writeFile(values.svg, chart(results, machine));
 say(`written: ${values.json}, ${values.svg}`);
 if (results.length === 0) process.exitCode = 1;
 
-async function measureDocker(): Promise<BackendResult> {
-  const launcher = await DockerLauncher.connect(options.docker);
-  await launcher.prepare(RUNTIMES);
-  const docker = new Docker();
-  const images = new Images(docker, options.docker);
-  const tags = new Map<Runtime, string>();
-  for (const runtime of RUNTIMES) tags.set(runtime, await images.ensure(runtime));
-  const imageOf = (runtime: Runtime) => tags.get(runtime)!;
-  const few = Math.max(10, Math.ceil(size.calls / 8));
+/** @param isolation `podman`, or `docker+` and a runtime of it */
+async function measureContainers(isolation: string): Promise<BackendResult> {
+  const [kind, name] = isolation.split('+') as [EngineKind, string | undefined];
+  const wanted = name === undefined ? 'default' : { name };
+  const launcher = await DockerLauncher.connect(options[kind], wanted);
+  const engine = await EngineClient.connect(kind, options[kind].host);
   try {
+    await launcher.prepare(RUNTIMES);
+    const { docker } = engine;
+    const images = new Images(docker, options[kind]);
+    const ids = new Map<Runtime, string>();
+    for (const runtime of RUNTIMES) ids.set(runtime, await images.ensure(runtime));
+    const imageOf = (runtime: Runtime) => ids.get(runtime)!;
+    const ociRuntime = chooseRuntime(engine, wanted);
+    const dialect = new Dialect(engine.kind);
+    const bare = bareContainers(
+      { docker, dialect, ociRuntime, kernel: launcher.kernel },
+      imageOf,
+      own.instanceId,
+    );
+    await learn(bare, dialect);
+    const few = Math.max(10, Math.ceil(size.calls / 8));
     return await measureBackend(
-      'docker',
-      bareDocker(docker, imageOf, own.instanceId),
+      isolation,
+      bare,
       size,
-      async (runtime) => ({
-        dockerRun: await dockerRun(imageOf(runtime), runtime, few),
-        dockerExec: await dockerExec(docker, imageOf(runtime), runtime, few * 2),
-      }),
+      async (runtime) =>
+        kind === 'podman'
+          ? {}
+          : {
+              dockerRun: await dockerRun(imageOf(runtime), runtime, few, ociRuntime.name),
+              dockerExec: await dockerExec(docker, imageOf(runtime), runtime, few * 2, ociRuntime.name),
+            },
       say,
     );
   } finally {
+    // Removes what attempts to boot have left, too.
     await launcher.close();
+    engine.close();
+  }
+}
+
+/** Boots until the engine refuses nothing any more, as the gateway does. */
+async function learn(bare: Bare, dialect: Dialect): Promise<void> {
+  for (;;) {
+    const { learnt } = dialect;
+    try {
+      return await (await bare.boot('python')).destroy();
+    } catch (error) {
+      dialect.learnFrom(error);
+      if (dialect.learnt === learnt) throw error;
+    }
   }
 }
 

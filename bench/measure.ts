@@ -1,4 +1,4 @@
-import { RUNTIMES, type Runtime } from '../src/core/event.ts';
+import type { Runtime } from '../src/core/event.ts';
 import type { Bare } from './bare.ts';
 import { BenchGateway } from './gateway.ts';
 import { pause, roundsPerSecond, type Summary, summarize, timed } from './stats.ts';
@@ -9,6 +9,7 @@ export interface Size {
   /** How long sustained load lasts, ms. */
   sustainedMs: number;
   clients: readonly number[];
+  runtimes: readonly Runtime[];
 }
 
 export interface RuntimeResult {
@@ -51,7 +52,7 @@ export async function measureBackend(
   const gateway = await BenchGateway.start(isolation, { ...POOL, ...LOAD });
   try {
     const runtimes: RuntimeResult[] = [];
-    for (const runtime of RUNTIMES) {
+    for (const runtime of size.runtimes) {
       say(`${isolation}, ${runtime}`);
       runtimes.push({
         ...(await baselines(runtime)),

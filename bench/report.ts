@@ -48,7 +48,11 @@ export function goals(results: readonly BackendResult[]): Goal[] {
 function goalsOf(isolation: string, r: RuntimeResult): Goal[] {
   const name = `${isolation} ${r.runtime}`;
   const found = [
-    atMost(`${name}: warm p50 above bare hand-off, ms`, r.gatewayWarm.p50 - r.bareWarm.p50, 2),
+    atMost(
+      `${name}: warm p50 above bare hand-off, ms`,
+      r.gatewayWarm.p50 - r.bareWarm.p50,
+      isolation.endsWith('+runsc') ? 5 : 2,
+    ),
     atMost(`${name}: warm p99 / p50`, r.gatewayWarm.p99 / r.gatewayWarm.p50, 5),
     atMost(`${name}: cold p50 above bare cold, ms`, r.gatewayCold.p50 - r.bareCold.p50, 10),
     atLeast(`${name}: sustained / bare`, r.sustained.gatewayPerSecond / r.sustained.barePerSecond, 0.9),
