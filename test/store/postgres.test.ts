@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config.ts';
 import { openStore } from '../../src/store/store.ts';
@@ -45,6 +46,25 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
   storeContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
 
   describe('a database', () => {
+    test('is pruned by one gateway at a time', async () => {
+      const url = await server.createDatabase();
+      await using store = await openStore({ url, secretsKey });
+      await store.invocations.save([invocation({ endedAt: new Date(0) })]);
+      const prune = () =>
+        store.retention.prune('records', { after: '', endedBefore: new Date('2100-01-01'), limit: 10 });
+      const other = new pg.Client({ connectionString: url });
+      await other.connect();
+      try {
+        await other.query('begin');
+        await other.query('select pg_advisory_xact_lock(7236501)');
+        expect(await prune()).toBeUndefined();
+        await other.query('rollback');
+      } finally {
+        await other.end();
+      }
+      expect(await prune()).toMatchObject({ pruned: 1 });
+    });
+
     test('holds everything over a restart of the gateway', async () => {
       const url = await server.createDatabase();
       const record = invocation();
