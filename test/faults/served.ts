@@ -50,7 +50,7 @@ export interface ServedOptions {
 }
 
 export interface Deploy {
-  auth?: 'jwt' | 'public';
+  auth?: 'jwt' | 'public' | Record<string, unknown>;
   timeoutMs?: number;
   memoryMb?: number;
   cpus?: number;
