@@ -5,6 +5,7 @@ import { auditedInvoker } from './audit/audited-invoker.ts';
 import { openTrail } from './audit/open.ts';
 import type { AuditTrail } from './audit/trail.ts';
 import { beginSelfTests } from './boot-self-tests.ts';
+import { callbackSecret, sender } from './callbacks/send.ts';
 import type { Config } from './config.ts';
 import { decodeKey } from './config.ts';
 import { Admission } from './core/admission.ts';
@@ -16,8 +17,10 @@ import { userKeyOf } from './core/invoke.ts';
 import { SandboxInvoker } from './core/invoker.ts';
 import { observers } from './core/observer.ts';
 import { Pools } from './core/pools.ts';
+import { Deliveries } from './core/queue/deliveries.ts';
 import { Ends } from './core/queue/ends.ts';
 import { GroupCommit } from './core/queue/group-commit.ts';
+import { outcomeOf } from './core/queue/outcome.ts';
 import type { QueueStore } from './core/queue/queue.ts';
 import { Worker } from './core/queue/worker.ts';
 import { Retention } from './core/retention.ts';
@@ -210,6 +213,19 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   });
   const audited = audit === undefined ? invoker : auditedInvoker(invoker, audit);
   const ends = new Ends(systemClock);
+  const secretOf = (eventId: string) => callbackSecret(secretsKey, eventId);
+  const deliveries = new Deliveries({
+    store: store.deliveries,
+    send: sender({ allowPrivate: config.CALLBACK_ALLOW_PRIVATE }),
+    events,
+    secretOf,
+    clock: systemClock,
+    random: Math.random,
+    pollMs: QUEUE_POLL_MS,
+    onError: (error) => log.warn({ err: error }, 'deliveries are held up'),
+    onDelivery: (outcome) => metrics.delivered(outcome),
+  });
+  parts.defer(() => deliveries.close());
   const worker = new Worker({
     queue: store.queue,
     events,
@@ -221,8 +237,17 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     leaseMs: config.LEASE_MS,
     maxRunning: config.MAX_ASYNC_EXECUTIONS ?? Math.max(1, Math.floor(config.MAX_CONCURRENT_EXECUTIONS / 2)),
     pollMs: QUEUE_POLL_MS,
-    outcomeOf: async (_claimed, _attempted, ending) => ending,
-    onEnded: (id) => ends.tell(id),
+    outcomeOf: (claimed, attempted, ending) =>
+      outcomeOf(claimed, attempted, ending, {
+        events,
+        newId: () => uuidv7(),
+        onDropped: (reason, invocationId) =>
+          log.warn({ invocationId }, `a destination is not called: ${reason}`),
+      }),
+    onEnded: (id) => {
+      ends.tell(id);
+      deliveries.wake();
+    },
     onError: (error) => log.warn({ err: error }, 'the queue is held up'),
     observer: metrics.queue,
   });
@@ -284,6 +309,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     idempotency: store.idempotency,
     queue: locallyTold(store.queue, worker, ends),
     ends,
+    callbackSecretOf: secretOf,
     pools: () => pools.status().map((pool) => ({ ...pool, selfTest: selfTests.of(pool.runtime) })),
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,
@@ -314,6 +340,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     await worker.drained();
   });
   worker.start();
+  deliveries.wake();
 
   const running = parts.move();
   let closed: Promise<void> | undefined;

@@ -2,6 +2,7 @@ import type { AliasStore } from './alias.ts';
 import type { Trigger } from './enqueue.ts';
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
 import type { IdempotencyStore } from './idempotency.ts';
+import type { DeliveryStore } from './queue/deliveries.ts';
 import type { QueueChange, QueueStore } from './queue/queue.ts';
 import type { RetentionStore } from './retention.ts';
 import type { Exit } from './sandbox.ts';
@@ -145,6 +146,7 @@ export interface Store extends AsyncDisposable {
   readonly aliases: AliasStore;
   readonly invocations: InvocationStore;
   readonly queue: QueueStore;
+  readonly deliveries: DeliveryStore;
   readonly idempotency: IdempotencyStore;
   readonly variables: VariableStore;
   readonly retention: RetentionStore;

@@ -96,6 +96,8 @@ export interface AppDeps {
   queue: Pick<QueueStore, 'cancel' | 'redrive' | 'result'>;
   /** Tells of ends of durable invocations. */
   ends: Ends;
+  /** What the callbacks of an event are signed with. */
+  callbackSecretOf: (eventId: string) => string;
   invoker: Invoker;
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;

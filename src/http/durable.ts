@@ -102,6 +102,27 @@ export function registerDurable(app: App, deps: AppDeps): void {
     throw new GatewayError('invocation_ended', `Only dead invocations can be redriven: ${why}`);
   });
 
+  const secret = createRoute({
+    method: 'get',
+    path: '/v1/events/{name}/callback-secret',
+    operationId: 'getCallbackSecret',
+    summary: 'What the callbacks of one of your functions are signed with',
+    security: bearer,
+    middleware: [secured(auth, 'events:write')] as const,
+    request: { params: z.object({ name: z.string() }) },
+    responses: {
+      200: json(
+        'For a library of Standard Webhooks',
+        z.object({ secret: z.string() }).openapi('CallbackSecret'),
+      ),
+      ...problems(401, 403, 404),
+    },
+  });
+  app.openapi(secret, async (c) => {
+    const event = await owned(deps, c.var.principal.userId, c.req.valid('param').name);
+    return c.json({ secret: deps.callbackSecretOf(event.id) }, 200, { 'cache-control': 'no-store' });
+  });
+
   const redriveMany = createRoute({
     method: 'post',
     path: '/v1/events/{name}/redrive',

@@ -85,6 +85,7 @@ export class Metrics implements Observer {
   ]);
   readonly #durations = this.#histogram('http_request_seconds', 'Time to the head of the answer', ['route']);
 
+  readonly #deliveries = this.#counter('deliveries_total', 'Tries to tell a URL of an end', ['outcome']);
   /** Counts what happens to invocations that nobody waits for. */
   readonly queue: WorkerObserver = queueCounts((name, help, labels) => this.#counter(name, help, labels));
 
@@ -193,6 +194,10 @@ export class Metrics implements Observer {
 
   bootEnded({ runtime, durationMs, ok }: Parameters<Observer['bootEnded']>[0]): void {
     this.#boots.observe({ runtime, outcome: ok ? 'ok' : 'failed' }, durationMs / 1_000);
+  }
+
+  delivered(outcome: 'delivered' | 'failed' | 'retried'): void {
+    this.#deliveries.inc({ outcome });
   }
 
   engineFailed(at: 'boot' | 'run'): void {

@@ -8,6 +8,7 @@ import { createInvocationStore } from './invocations.ts';
 import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
 import { checkEncoding, postgresDialect } from './postgres.ts';
+import { createDeliveryStore } from './queue/deliveries.ts';
 import { createQueueStore } from './queue/queue.ts';
 import { createRetentionStore } from './retention.ts';
 import { createScheduleStore } from './schedules.ts';
@@ -75,12 +76,14 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     };
     await parts.use(new ChangeListener({ url, onChange, onQueue, onError })).open();
   }
+  const invocations = createInvocationStore(db);
   const opened = parts.move();
   let closed: Promise<void> | undefined;
   return {
     events: createEventStore(db, box, now),
     aliases: createAliasStore(db, now),
-    invocations: createInvocationStore(db),
+    invocations,
+    deliveries: createDeliveryStore(db, dialect, invocations),
     queue: createQueueStore(db, dialect),
     idempotency: createIdempotencyStore(db, now),
     variables: createVariableStore(db, box, now),

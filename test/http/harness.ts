@@ -78,6 +78,7 @@ export class Harness implements AsyncDisposable {
       },
       queue: store.queue,
       ends: new Ends(systemClock),
+      callbackSecretOf: (id) => `whsec_${Buffer.from(id).toString('base64')}`,
       enqueuer: {
         enqueue: async (request) => {
           this.enqueued.push(request);

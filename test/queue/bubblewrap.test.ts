@@ -1,6 +1,12 @@
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { Webhook as StandardWebhook } from 'standardwebhooks';
+import { Webhook } from 'svix';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Caller } from '../e2e/calls.ts';
 import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
@@ -19,8 +25,25 @@ interface View {
 
 const ASYNC = { prefer: 'respond-async' };
 
+async function receive(answer: (headers: Record<string, string>, body: string) => number) {
+  const server = createServer((request, response) => {
+    text(request).then((body) => {
+      response.writeHead(answer(request.headers as Record<string, string>, body)).end();
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}
+
 async function accepted(caller: Caller, path: string, init: RequestInit = {}): Promise<string> {
-  const response = await caller.fetch(path, { method: 'POST', ...init }, ASYNC);
+  const more = { ...ASYNC, ...(init.headers as Record<string, string>) };
+  const response = await caller.fetch(path, { method: 'POST', ...init }, more);
   expect(response.status).toBe(202);
   return ((await response.json()) as { id: string }).id;
 }
@@ -33,7 +56,8 @@ await onEngine('bubblewrap', () => {
     let dir: TempDir;
     let gateway: GatewayProcess;
     let caller: Caller;
-    const start = () => new GatewayProcess({ dataDir: dir.path, mode: 'bubblewrap' });
+    const env = { CALLBACK_ALLOW_PRIVATE: 'true' };
+    const start = () => new GatewayProcess({ dataDir: dir.path, mode: 'bubblewrap', env });
     beforeAll(async () => {
       dir = new TempDir();
       gateway = start();
@@ -74,6 +98,58 @@ await onEngine('bubblewrap', () => {
       const redriven = await caller.fetch(`/v1/invocations/${id}/redrive`, { method: 'POST' });
       expect([redriven.status, await redriven.json()]).toEqual([202, { redriven: 1 }]);
       expect(await look(caller, id)).toMatchObject({ ...dead, attempt: 4 });
+    });
+
+    test('tells a URL and another event of the end, signed so that the libraries of Standard Webhooks take it', async () => {
+      const heard: { headers: Record<string, string>; body: string }[] = [];
+      const statuses = [500, 200, 200];
+      await using receiver = await receive((headers, body) => {
+        heard.push({ headers, body });
+        return statuses.shift() ?? 200;
+      });
+      const code = 'def handler(event, context):\n    print(event["requestContext"]["requestId"])\n';
+      await caller.deploy('told', code, 'python');
+      const own = `whsec_${randomBytes(32).toString('base64')}`;
+      const settings = { onSuccess: { url: `${receiver.url}/own`, secret: own } };
+      const body = JSON.stringify({ name: 'tells', runtime: 'bash', code: 'printf hi', async: settings });
+      const deployed = await caller.fetch('/v1/events', { method: 'POST', body });
+      expect(await deployed.json()).toMatchObject({ async: { onSuccess: { url: `${receiver.url}/own` } } });
+      const id = await accepted(caller, '/e/tells', {
+        headers: { 'x-callback-url': `${receiver.url}/callback` },
+      });
+      await expect.poll(() => heard.length, { timeout: 20_000 }).toBe(3);
+      const { secret } = (await (await caller.fetch('/v1/events/tells/callback-secret')).json()) as {
+        secret: string;
+      };
+      const callbacks = heard.filter(({ body }) => body === 'hi');
+      const events = heard.filter(({ body }) => body !== 'hi');
+      // What was refused came again, with the same id.
+      for (const all of [callbacks, events])
+        expect(new Set(all.map(({ headers }) => headers['webhook-id'])).size).toBe(1);
+      for (const { headers, body } of callbacks) {
+        new StandardWebhook(secret).verify(body, headers, { jsonParse: false });
+        expect(headers).toMatchObject({
+          'x-call-id': id,
+          'x-function-name': 'tells',
+          'x-function-status': '200',
+        });
+        expect(Number(headers['x-duration-seconds'])).toBeGreaterThan(0);
+      }
+      for (const { headers, body } of events) {
+        expect(new Webhook(own).verify(body, headers)).toMatchObject({
+          type: 'invocation.succeeded',
+          data: { id, event: 'tells', result: { body: 'hi' } },
+        });
+      }
+
+      const patch = JSON.stringify({ code: 'exit 1', async: { attempts: 1, onFailure: { event: 'told' } } });
+      expect((await caller.fetch('/v1/events/tells', { method: 'PATCH', body: patch })).status).toBe(200);
+      const failed = await accepted(caller, '/e/tells');
+      const told = async () => {
+        const list = (await (await caller.fetch('/v1/events/told/invocations')).json()) as { items: View[] };
+        return list.items.map(({ status, logs }) => (status === 'succeeded' ? logs : ''))[0];
+      };
+      await expect.poll(told, { timeout: 20_000 }).toContain(failed);
     });
 
     test('kills the sandbox of what is cancelled', async () => {

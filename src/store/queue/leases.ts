@@ -1,5 +1,6 @@
 import { sql } from 'kysely';
 import type { Claim } from '../../core/queue/queue.ts';
+import { LONGEST_BACKOFF_MS } from '../../core/queue/settings.ts';
 import type { StoreDialect } from '../dialect.ts';
 import type { Database } from '../schema.ts';
 
@@ -45,6 +46,15 @@ export async function releaseClaims(db: Database, claims: readonly Claim[]): Pro
  */
 export async function reclaimLeases(db: Database, dialect: StoreDialect, lease: string): Promise<number> {
   const instance = lease.slice(0, lease.indexOf(':') + 1);
+  // A back-off that is longer than any was reckoned by a clock that was wrong.
+  const longest = sql<number>`${dialect.now()} + ${sql.lit(LONGEST_BACKOFF_MS)}`;
+  await db
+    .updateTable('invocations')
+    .set({ due_at: longest })
+    .where('lane', 'is not', null)
+    .where('due_at', '>', longest)
+    .where('attempt', '>', 0)
+    .execute();
   const { numUpdatedRows } = await db
     .updateTable('invocations')
     .set((eb) => ({ ...queuedAgain, due_at: 0, crashes: eb('crashes', '+', 1) }))
