@@ -184,13 +184,14 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     pools: () => pools.status(),
     admission: () => admission,
     recorder: () => recorder,
-    isolation: backend.isolation,
+    grade: backend,
     queue: atMostEvery(QUEUE_COUNT_MS, () => store.queue.depth()),
     ...(audit && { audit: () => audit }),
   });
   const invoker = new SandboxInvoker({
     admission,
     pools,
+    grade: backend,
     clock: systemClock,
     record: (invocation) => recorder.record(invocation),
     onEngineError,
@@ -311,6 +312,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     ends,
     callbackSecretOf: secretOf,
     pools: () => pools.status().map((pool) => ({ ...pool, selfTest: selfTests.of(pool.runtime) })),
+    grade: backend,
     auth: rememberTokens(createAuthenticator({ ...config, JWT_SECRET: jwtSecret })),
     ready,
     newId: () => uuidv7(),

@@ -65,7 +65,8 @@ function actionOf({ method, route }: AnsweredRequest): string {
 }
 
 function recordOf(request: AnsweredRequest, action: string, outcome: Outcome): AuditRecord {
-  const { userId, event, version, path, code, status, requestId, invocationId, remoteAddress } = request;
+  const { userId, event, version, minIsolation, path, code, status, requestId, invocationId, remoteAddress } =
+    request;
   return {
     action,
     actor: userId ?? null,
@@ -76,6 +77,6 @@ function recordOf(request: AnsweredRequest, action: string, outcome: Outcome): A
     requestId,
     invocationId,
     sourceIp: remoteAddress,
-    ...(version !== undefined && { detail: { version } }),
+    ...(version !== undefined && { detail: { version, minIsolation } }),
   };
 }

@@ -120,7 +120,8 @@ export class AuditTrail implements AsyncDisposable {
 
   /** When its sandbox is gone, or it never had one. */
   #invoked(invocation: Invocation, request: InvokeRequest): void {
-    const { id, eventName, eventVersion, callerId, status, statusCode, isolation, error } = invocation;
+    const { id, eventName, eventVersion, callerId, status, statusCode, isolation, securityLevel, error } =
+      invocation;
     const refused = isRefusal(error?.code);
     const record: AuditRecord = {
       action: 'event.invoke',
@@ -131,7 +132,7 @@ export class AuditTrail implements AsyncDisposable {
       status: statusCode ?? undefined,
       invocationId: id,
       sourceIp: request.caller.sourceIp,
-      detail: { version: eventVersion, isolation: isolation ?? undefined },
+      detail: { version: eventVersion, isolation: isolation ?? undefined, securityLevel },
     };
     if (refused) this.#refusals.refused(record);
     else this.#calls.record(record);

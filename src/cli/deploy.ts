@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { basename, extname } from 'node:path';
 import { Command } from 'commander';
 import { AUTH_MODES, RUNTIMES, type Runtime } from '../core/event.ts';
+import { MIN_ISOLATIONS } from '../core/isolation.ts';
 import { messageOf } from '../errors.ts';
 import { Client, type ClientOptions, describeProblem, withClientOptions } from './client.ts';
 import { authOf, type WebhookOptions, withWebhookOptions } from './webhook-options.ts';
@@ -24,6 +25,7 @@ interface DeployOptions extends ClientOptions, WebhookOptions {
   timeout?: number;
   memory?: number;
   cpus?: number;
+  minIsolation?: string;
   env: Record<string, string>;
   secret: Record<string, string>;
 }
@@ -45,6 +47,7 @@ export function deployCommand(): Command {
     .option('--timeout <ms>', 'longest run, ms', numberOf('--timeout'))
     .option('--memory <mb>', 'memory, MiB', numberOf('--memory'))
     .option('--cpus <n>', 'CPUs', numberOf('--cpus'))
+    .option('--min-isolation <demand>', `least isolation: ${MIN_ISOLATIONS.join(', ')}`)
     .option('--env <NAME=value>', 'an environment variable; may be given again', collect, {})
     .option('--secret <NAME=value>', 'a secret; NAME alone takes it from this shell', collectSecret, {});
   return withClientOptions(withWebhookOptions(command)).action(deploy);
@@ -61,8 +64,9 @@ async function deploy(file: string, options: DeployOptions): Promise<void> {
   const { auth, keepsSecrets } = authOf(options);
   const client = await Client.of(options);
   const secrets = Object.keys(options.secret).length > 0 ? options.secret : undefined;
-  const { description, env, timeout: timeoutMs, memory: memoryMb, cpus } = options;
-  const draft = { name, runtime, code, description, auth, timeoutMs, memoryMb, cpus, env, secrets };
+  const { description, env, timeout: timeoutMs, memory: memoryMb, cpus, minIsolation } = options;
+  const limits = { timeoutMs, memoryMb, cpus, minIsolation };
+  const draft = { name, runtime, code, description, auth, ...limits, env, secrets };
   const init = { headers: { 'content-type': 'application/json' }, body: JSON.stringify(draft) };
   const create = () => client.fetch('/v1/events', { ...init, method: 'POST' });
   const replace = () => client.fetch(`/v1/events/${encodeURIComponent(name)}`, { ...init, method: 'PUT' });

@@ -36,7 +36,13 @@ async function invoke(name: string, options: InvokeOptions): Promise<void> {
     ...(body !== undefined && { body }),
   });
   if (options.verbose) {
-    const names = ['x-cronium-invocation-id', 'x-cronium-start', 'x-cronium-isolation', 'server-timing'];
+    const names = [
+      'x-cronium-invocation-id',
+      'x-cronium-start',
+      'x-cronium-isolation',
+      'x-cronium-security-level',
+      'server-timing',
+    ];
     for (const header of names) process.stderr.write(`${header}: ${response.headers.get(header) ?? '-'}\n`);
   }
   if (response.headers.get('content-type')?.startsWith('application/problem+json')) {

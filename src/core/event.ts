@@ -1,3 +1,4 @@
+import type { MinIsolation } from './isolation.ts';
 import type { AsyncSettings } from './queue/settings.ts';
 import { type WebhookAuth, webhookSecretForms } from './webhook.ts';
 
@@ -29,6 +30,8 @@ export interface EventVersion {
   /** Hex SHA-256 of the UTF-8 code. */
   codeSha256: string;
   limits: EventLimits;
+  /** What isolates it must be at least this; absent when anything will do that the gateway has. */
+  minIsolation?: MinIsolation;
   env: Readonly<Record<string, string>>;
   /** Decrypted; never leaves the gateway except into a sandbox at hand-off. */
   secrets: Readonly<Record<string, string>>;
@@ -65,6 +68,7 @@ export interface EventDraft {
   enabled: boolean;
   async?: Partial<AsyncSettings>;
   limits: EventLimits;
+  minIsolation?: MinIsolation;
   env: Record<string, string>;
   secrets: Record<string, string>;
 }

@@ -1,6 +1,7 @@
 import type { Admission } from './admission.ts';
 import type { Clock } from './clock.ts';
 import type { VariablesDeps } from './function-variables.ts';
+import type { IsolationGrade } from './isolation.ts';
 import type { Observer, Tracer } from './observer.ts';
 import type { Pools } from './pools.ts';
 import type { ReceiptIssuer } from './receipt.ts';
@@ -23,6 +24,8 @@ export interface ExecutionOptions {
 export interface ExecutionDeps {
   admission: Admission;
   pools: Pools;
+  /** What isolates every sandbox of the pools. */
+  grade: IsolationGrade;
   clock: Clock;
   /** Keeps a finished invocation; must not block. */
   record: (invocation: Invocation) => void;

@@ -5,6 +5,7 @@ import type { ExecutionDeps } from './execution-deps.ts';
 import { FunctionVariables } from './function-variables.ts';
 import { HeldHead } from './held-head.ts';
 import { type InvokeRequest, type InvokeResponse, userKeyOf } from './invoke.ts';
+import { demandIsolation } from './isolation-demand.ts';
 import { LogBuffer, redact } from './logs.ts';
 import type { Taken } from './pool.ts';
 import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
@@ -117,6 +118,7 @@ export class Execution {
   async #acquire(): Promise<() => void> {
     const { admission, pools, clock, options } = this.#deps;
     const { signal } = this.#abort;
+    demandIsolation(this.#request.event, this.#deps.grade);
     const cancel = clock.after(options.queueTimeoutMs, () => this.#abort.abort(this.#noCapacity()));
     let release: (() => void) | undefined;
     try {
@@ -261,6 +263,7 @@ export class Execution {
       invocationId: this.#request.id,
       start,
       isolation: sandbox.isolation,
+      securityLevel: sandbox.level,
       phases,
       body,
       ...(this.#raw !== undefined && { raw: { failure, ...this.#logged() } }),
@@ -345,6 +348,7 @@ export class Execution {
       status,
       start: this.#taken?.start ?? null,
       isolation: this.#taken?.sandbox.isolation ?? null,
+      ...(this.#taken && { securityLevel: this.#taken.sandbox.level }),
       phases: { ...this.#phases },
       statusCode: this.#statusCode,
       exit,

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.ts';
+import type { SecurityLevel } from './isolation.ts';
 import type { StartKind } from './store.ts';
 
 /** What the first request of a key came to, as those get it that ask again. */
@@ -11,6 +12,7 @@ export type KeptAnswer = { invocationId: string } & (
       version: number;
       start: StartKind;
       isolation: string;
+      securityLevel?: SecurityLevel;
       receipt?: string;
       body: Uint8Array;
     }

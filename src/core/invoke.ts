@@ -1,5 +1,6 @@
 import type { Trigger } from './enqueue.ts';
 import type { Event } from './event.ts';
+import type { SecurityLevel } from './isolation.ts';
 import type { RawFailure } from './raw-answer.ts';
 import type { ReceiptRequest } from './receipt.ts';
 import type { ResponseHead } from './sandbox.ts';
@@ -59,6 +60,8 @@ export interface InvokeResponse extends ResponseHead {
   invocationId: string;
   start: StartKind;
   isolation: string;
+  /** Absent in an answer that was kept by a gateway that did not know of levels. */
+  securityLevel?: SecurityLevel;
   /** The phases known when the head was: admit, acquire, inject and, for a whole response, exec. */
   phases: Phases;
   /** Whole, or streamed; a stream that fails in the middle errors, and the connection must then be cut. */

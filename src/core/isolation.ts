@@ -25,7 +25,10 @@ export function isAtLeast(level: SecurityLevel, wanted: SecurityLevel): boolean 
 }
 
 /** Whether a demand is met; an event without one takes what there is. */
-export function meets({ kernel, level }: Omit<IsolationGrade, 'isolation'>, wanted: MinIsolation | null) {
-  if (wanted === null) return true;
+export function meets(
+  { kernel, level }: Omit<IsolationGrade, 'isolation'>,
+  wanted: MinIsolation | undefined,
+): boolean {
+  if (wanted === undefined) return true;
   return wanted === 'gvisor' ? kernel !== 'host' : isAtLeast(level, wanted);
 }

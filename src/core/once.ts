@@ -141,12 +141,13 @@ class Keeper {
 
   /** @param body `undefined` when it was too large */
   async answered(answer: InvokeResponse, body: Uint8Array | undefined): Promise<void> {
-    const { invocationId, statusCode, headers, cookies, start, isolation, receipt } = answer;
+    const { invocationId, statusCode, headers, cookies, start, isolation, securityLevel, receipt } = answer;
     if (this.#keeps === 'good' && statusCode >= 500) return this.#release();
     if (body === undefined || body.byteLength > MAX_KEPT_BYTES) {
       return this.keep({ kind: 'too_large', invocationId });
     }
-    const head = { invocationId, statusCode, headers, cookies, start, isolation, version: this.#version };
+    const given = { isolation, ...(securityLevel && { securityLevel }) };
+    const head = { invocationId, statusCode, headers, cookies, start, ...given, version: this.#version };
     return this.keep({ kind: 'response', ...head, body, ...(receipt !== undefined && { receipt }) });
   }
 

@@ -2,6 +2,7 @@ import { GatewayError, messageOf } from '../errors.ts';
 import type { BootBudget } from './boot-budget.ts';
 import type { Clock } from './clock.ts';
 import type { Runtime } from './event.ts';
+import type { SecurityLevel } from './isolation.ts';
 import { bootBackoffMs, type PoolTargets, planPool } from './pool-plan.ts';
 import type { Sandbox, SandboxBackend, SandboxSpec } from './sandbox.ts';
 import { type Slot, Slots } from './slots.ts';
@@ -18,6 +19,7 @@ export interface PoolStatus {
   key: string;
   runtime: Runtime;
   isolation: string;
+  securityLevel: SecurityLevel;
   min: number;
   target: number;
   max: number;
@@ -183,6 +185,7 @@ export class Pool {
       key: this.key,
       runtime: this.#spec.runtime,
       isolation: this.#deps.backend.isolation,
+      securityLevel: this.#deps.backend.level,
       min,
       target,
       max,

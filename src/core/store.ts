@@ -2,6 +2,7 @@ import type { AliasStore } from './alias.ts';
 import type { Trigger } from './enqueue.ts';
 import type { Event, EventDraft, EventVersion, EventVersionSummary } from './event.ts';
 import type { IdempotencyStore } from './idempotency.ts';
+import type { SecurityLevel } from './isolation.ts';
 import type { DeliveryStore } from './queue/deliveries.ts';
 import type { QueueChange, QueueStore } from './queue/queue.ts';
 import type { RetentionStore } from './retention.ts';
@@ -47,6 +48,8 @@ export interface Invocation {
   status: InvocationStatus;
   start: StartKind | null;
   isolation: string | null;
+  /** The level of the sandbox that it ran in; absent while it has none. */
+  securityLevel?: SecurityLevel;
   phases: Phases;
   /** The HTTP status the caller got. */
   statusCode: number | null;

@@ -9,6 +9,7 @@ import type { Enqueuer } from '../core/enqueue.ts';
 import type { Event } from '../core/event.ts';
 import type { IdempotencyStore } from '../core/idempotency.ts';
 import type { Invoker } from '../core/invoke.ts';
+import type { IsolationGrade } from '../core/isolation.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { Ends } from '../core/queue/ends.ts';
 import type { QueueStore } from '../core/queue/queue.ts';
@@ -69,6 +70,8 @@ export interface AnsweredRequest {
   invocationId: string | undefined;
   event: string | undefined;
   version: number | undefined;
+  /** What the event's version demands. */
+  minIsolation: string | undefined;
   start: string | undefined;
   isolation: string | undefined;
   /** The stable code of the problem that was answered. */
@@ -103,6 +106,8 @@ export interface AppDeps {
   enqueuer: Enqueuer;
   idempotency: IdempotencyStore;
   pools: () => (PoolStatus & { selfTest: SelfTest })[];
+  /** What isolates every function. */
+  grade: IsolationGrade;
   auth: Authenticator;
   ready: () => Promise<Readiness>;
   /** A UUID of version 7. */

@@ -42,7 +42,8 @@ function anyDraftOf(
     cpus: body.cpus ?? Math.min(config.DEFAULT_CPUS, tier.cpus),
   };
   const async = asyncGiven(body.async);
-  return { name, runtime, code, description, auth, enabled, async, limits, env, secrets };
+  const demand = body.minIsolation && { minIsolation: body.minIsolation };
+  return { name, runtime, code, description, auth, enabled, async, limits, ...demand, env, secrets };
 }
 
 /** A variable that moves from the secrets to the environment is no longer a secret. */
@@ -68,7 +69,7 @@ export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig
   } = patch;
   const { current, description, enabled } = before;
   const auth = patchedAuth(before.auth, authPatch);
-  const { runtime, code, limits } = current;
+  const { runtime, code, limits, minIsolation } = current;
   const merged = new Map<string, unknown>(
     Object.entries({
       runtime,
@@ -77,6 +78,7 @@ export function patchedDraft(before: Event, patch: EventPatch, config: AppConfig
       auth,
       enabled,
       ...limits,
+      minIsolation,
       ...fields,
       async: patchedAsync(before.async, asyncPatch),
     }),

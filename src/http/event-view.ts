@@ -1,5 +1,6 @@
 import type { z } from '@hono/zod-openapi';
 import type { Event, EventVersionSummary } from '../core/event.ts';
+import { type IsolationGrade, meets } from '../core/isolation.ts';
 import type { EventCheck } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import { asyncViewOf } from './async-schemas.ts';
@@ -36,7 +37,7 @@ export function unchangedSince(ifMatch: string | undefined): EventCheck {
   };
 }
 
-export function viewOf(event: Event, base: string): z.infer<typeof eventSchema> {
+export function viewOf(event: Event, base: string, grade: IsolationGrade): z.infer<typeof eventSchema> {
   const { current } = event;
   return {
     id: event.id,
@@ -47,6 +48,7 @@ export function viewOf(event: Event, base: string): z.infer<typeof eventSchema> 
     description: event.description,
     auth: authViewOf(event.auth),
     ...current.limits,
+    ...demandOf(current, grade),
     env: { ...current.env },
     secretNames: Object.keys(current.secrets).sort(),
     enabled: event.enabled,
@@ -61,6 +63,7 @@ export function versionViewOf(
   version: EventVersionSummary,
   event: Event,
   base: string,
+  grade: IsolationGrade,
 ): z.infer<typeof eventVersionSchema> {
   return {
     version: version.version,
@@ -68,9 +71,14 @@ export function versionViewOf(
     url: `${base}/e/${event.name}@${version.version}`,
     runtime: version.runtime,
     ...version.limits,
+    ...demandOf(version, grade),
     env: { ...version.env },
     secretNames: Object.keys(version.secrets).sort(),
     codeSha256: version.codeSha256,
     createdAt: version.createdAt.toISOString(),
   };
+}
+
+function demandOf({ minIsolation }: EventVersionSummary, grade: IsolationGrade) {
+  return { minIsolation: minIsolation ?? null, isolationMet: meets(grade, minIsolation) };
 }

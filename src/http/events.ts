@@ -22,7 +22,7 @@ const params = z.object({ name: z.string() });
 const MERGE_PATCH = 'application/merge-patch+json';
 
 export function registerEvents(app: App, deps: AppDeps): void {
-  const { auth, config, events } = deps;
+  const { auth, config, events, grade } = deps;
   const read = secured(auth, 'events:read');
   const write = secured(auth, 'events:write');
   const body = jsonBody(MAX_BODY_BYTES);
@@ -43,7 +43,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
     const draft = draftOf({ ...request, secrets: request.secrets ?? {} }, request.name, config, tierFor(c));
     const event = await events.create(c.var.principal.userId, draft);
     c.set('event', event);
-    return c.json(viewOf(event, baseUrl(config, c.req.url)), 201, {
+    return c.json(viewOf(event, baseUrl(config, c.req.url), grade), 201, {
       Location: `/v1/events/${event.name}`,
       ETag: etagOf(event),
     });
@@ -60,7 +60,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
   });
   app.openapi(list, async (c) => {
     const base = baseUrl(config, c.req.url);
-    const items = (await events.list(c.var.principal.userId)).map((event) => viewOf(event, base));
+    const items = (await events.list(c.var.principal.userId)).map((event) => viewOf(event, base, grade));
     return c.json({ items }, 200);
   });
 
@@ -76,7 +76,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
   });
   app.openapi(get, async (c) => {
     const event = await owned(deps, c.var.principal.userId, c.req.valid('param').name);
-    return c.json({ ...viewOf(event, baseUrl(config, c.req.url)), code: event.current.code }, 200, {
+    return c.json({ ...viewOf(event, baseUrl(config, c.req.url), grade), code: event.current.code }, 200, {
       ETag: etagOf(event),
     });
   });
@@ -114,7 +114,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
     });
     if (event === undefined) throw notFound(name);
     c.set('event', event);
-    return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
+    return c.json(viewOf(event, baseUrl(config, c.req.url), grade), 200, { ETag: etagOf(event) });
   });
 
   const change = createRoute({
@@ -144,7 +144,7 @@ export function registerEvents(app: App, deps: AppDeps): void {
     });
     if (event === undefined) throw notFound(name);
     c.set('event', event);
-    return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
+    return c.json(viewOf(event, baseUrl(config, c.req.url), grade), 200, { ETag: etagOf(event) });
   });
 
   const remove = createRoute({

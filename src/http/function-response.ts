@@ -61,6 +61,7 @@ function headersOf(answer: InvokeResponse): Headers {
   headers.set('x-cronium-invocation-id', answer.invocationId);
   headers.set('x-cronium-start', answer.start);
   headers.set('x-cronium-isolation', answer.isolation);
+  if (answer.securityLevel) headers.set('x-cronium-security-level', answer.securityLevel);
   if (answer.receipt !== undefined) headers.set('x-cronium-receipt', answer.receipt);
   return headers;
 }

@@ -61,6 +61,7 @@ export function invocationView(
     status,
     start,
     isolation,
+    securityLevel: invocation.securityLevel ?? null,
     phases,
     statusCode,
     exit,

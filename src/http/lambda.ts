@@ -86,6 +86,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
   headers.set('content-type', answer.headers['content-type'] ?? 'application/json');
   headers.set('x-cronium-start', answer.start);
   headers.set('x-cronium-isolation', answer.isolation);
+  if (answer.securityLevel) headers.set('x-cronium-security-level', answer.securityLevel);
   if (answer.receipt !== undefined) headers.set('x-cronium-receipt', answer.receipt);
   const timing = serverTiming(phases);
   if (timing !== '') headers.set('server-timing', timing);

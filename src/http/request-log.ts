@@ -39,6 +39,7 @@ export function watchRequests(
       invocationId: headers.get('x-cronium-invocation-id') ?? undefined,
       event: event?.name,
       version: event?.current.version,
+      minIsolation: event?.current.minIsolation,
       start: headers.get('x-cronium-start') ?? undefined,
       isolation: headers.get('x-cronium-isolation') ?? undefined,
       code: codeOf(c, status),

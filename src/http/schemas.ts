@@ -1,6 +1,7 @@
 import { z } from '@hono/zod-openapi';
 import { TRIGGERS } from '../core/enqueue.ts';
 import { EVENT_NAME, RUNTIMES } from '../core/event.ts';
+import { MIN_ISOLATIONS, SECURITY_LEVELS } from '../core/isolation.ts';
 import { SELF_TEST_STATUSES } from '../core/self-test.ts';
 import { INVOCATION_STATUSES } from '../core/store.ts';
 import { asyncPatchSchema, asyncSchema, asyncViewSchema } from './async-schemas.ts';
@@ -55,6 +56,10 @@ const settings = {
   timeoutMs: z.int().min(1).max(900_000).optional(),
   memoryMb: z.int().min(32).max(65_536).optional(),
   cpus: z.number().min(0.05).max(64).optional(),
+  minIsolation: z.enum(MIN_ISOLATIONS).optional().openapi({
+    description:
+      'What must isolate the function at the least: a security level, or gvisor for a kernel of its own. A gateway that gives less answers calls with 503',
+  }),
   env: variables.default({}),
   secrets: variables.optional().openapi({
     description: 'Encrypted at rest and never returned; a replacement without them keeps those there are',
@@ -107,6 +112,7 @@ export const eventPatchSchema = z
     timeoutMs: settings.timeoutMs.nullable(),
     memoryMb: settings.memoryMb.nullable(),
     cpus: settings.cpus.nullable(),
+    minIsolation: settings.minIsolation.nullable(),
     env: patchedVariables,
     secrets: patchedVariables,
     enabled: z.boolean().nullish(),
@@ -136,6 +142,10 @@ export const eventSchema = z
     timeoutMs: z.int(),
     memoryMb: z.int(),
     cpus: z.number(),
+    minIsolation: z.enum(MIN_ISOLATIONS).nullable(),
+    isolationMet: z.boolean().openapi({
+      description: 'Whether this gateway gives what minIsolation demands; where not, calls are refused',
+    }),
     env: z.record(z.string(), z.string()),
     secretNames: z.array(z.string()),
     enabled: z.boolean(),
@@ -160,6 +170,10 @@ export const eventVersionSchema = z
     timeoutMs: z.int(),
     memoryMb: z.int(),
     cpus: z.number(),
+    minIsolation: z.enum(MIN_ISOLATIONS).nullable(),
+    isolationMet: z.boolean().openapi({
+      description: 'Whether this gateway gives what minIsolation demands; where not, calls are refused',
+    }),
     env: z.record(z.string(), z.string()),
     secretNames: z.array(z.string()),
     codeSha256: z.string(),
@@ -201,6 +215,7 @@ export const invocationSchema = z
     status: z.enum(INVOCATION_STATUSES),
     start: z.enum(['warm', 'cold']).nullable(),
     isolation: z.string().nullable(),
+    securityLevel: z.enum(SECURITY_LEVELS).nullable(),
     phases: z
       .object({
         admit: milliseconds,
@@ -263,6 +278,7 @@ export const poolSchema = z
     key: z.string(),
     runtime: z.string(),
     isolation: z.string(),
+    securityLevel: z.enum(SECURITY_LEVELS),
     min: z.int(),
     target: z.int(),
     max: z.int(),

@@ -17,7 +17,7 @@ const VERSION = /^[1-9]\d{0,8}$/;
 
 /** What was deployed before: versions never change, and the event points to one of them. */
 export function registerVersions(app: App, deps: AppDeps): void {
-  const { auth, config, events } = deps;
+  const { auth, config, events, grade } = deps;
   const read = secured(auth, 'events:read');
   const write = secured(auth, 'events:write');
 
@@ -42,7 +42,7 @@ export function registerVersions(app: App, deps: AppDeps): void {
     const versions = await events.listVersions(userId, event.name, page);
     if (versions === undefined) throw notFound(event.name);
     const base = baseUrl(config, c.req.url);
-    const items = versions.items.map((version) => versionViewOf(version, event, base));
+    const items = versions.items.map((version) => versionViewOf(version, event, base, grade));
     return c.json({ items, nextCursor: versions.nextCursor }, 200);
   });
 
@@ -63,7 +63,7 @@ export function registerVersions(app: App, deps: AppDeps): void {
     if (version === undefined) {
       throw new GatewayError('not_found', `The event ${name} has no version ${text}`);
     }
-    const view = versionViewOf(version, event, baseUrl(config, c.req.url));
+    const view = versionViewOf(version, event, baseUrl(config, c.req.url), grade);
     return c.json({ ...view, code: version.code }, 200);
   });
 
@@ -95,6 +95,6 @@ export function registerVersions(app: App, deps: AppDeps): void {
     const event = await events.rollback(userId, name, version, check);
     if (event === undefined) throw notFound(name);
     c.set('event', event);
-    return c.json(viewOf(event, baseUrl(config, c.req.url)), 200, { ETag: etagOf(event) });
+    return c.json(viewOf(event, baseUrl(config, c.req.url), grade), 200, { ETag: etagOf(event) });
   });
 }

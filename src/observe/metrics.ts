@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Runtime } from '../core/event.ts';
+import type { IsolationGrade } from '../core/isolation.ts';
 import type { Observer } from '../core/observer.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { QueueDepth } from '../core/queue/queue.ts';
@@ -13,7 +14,7 @@ export interface Sources {
   pools: () => PoolStatus[];
   admission: () => { running: number; queued: number };
   recorder: () => { waiting: number; dropped: number };
-  isolation: string;
+  grade: IsolationGrade;
   /** Asked when somebody reads the metrics, and not too often: it counts. */
   queue?: () => Promise<QueueDepth>;
   /** Without one there is none. */
@@ -104,9 +105,14 @@ export class Metrics implements Observer {
   }
 
   /** Begins to tell of these parts. */
-  watch({ pools, admission, recorder, isolation, queue, audit }: Sources): void {
-    this.#gauge('build_info', 'Always 1; the labels tell what runs', ['version', 'node', 'isolation']).set(
-      { version: this.#version, node: process.version, isolation },
+  watch({ pools, admission, recorder, grade, queue, audit }: Sources): void {
+    this.#gauge('build_info', 'Always 1; the labels tell what runs', [
+      'version',
+      'node',
+      'isolation',
+      'level',
+    ]).set(
+      { version: this.#version, node: process.version, isolation: grade.isolation, level: grade.level },
       1,
     );
     this.#watchPools(pools);

@@ -6,6 +6,7 @@ import type {
   EventVersionSummary,
   Runtime,
 } from '../core/event.ts';
+import type { MinIsolation } from '../core/isolation.ts';
 import type { EventTable, EventVersionTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
@@ -68,6 +69,7 @@ export function versionRow(eventId: string, version: EventVersion, box: SecretBo
     timeout_ms: version.limits.timeoutMs,
     memory_mb: version.limits.memoryMb,
     cpus: version.limits.cpus,
+    min_isolation: version.minIsolation ?? null,
     env: JSON.stringify(version.env),
     secrets: box.seal(JSON.stringify(version.secrets), secretsContext(eventId, version.version)),
     created_at: version.createdAt.getTime(),
@@ -84,6 +86,7 @@ export function toVersionSummary(row: Omit<EventVersionTable, 'code'>, box: Secr
     runtime: row.runtime as Runtime,
     codeSha256: row.code_sha256,
     limits: { timeoutMs: row.timeout_ms, memoryMb: row.memory_mb, cpus: row.cpus },
+    ...(row.min_isolation !== null && { minIsolation: row.min_isolation as MinIsolation }),
     env: JSON.parse(row.env),
     secrets: JSON.parse(box.open(row.secrets, secretsContext(row.event_id, row.version))),
     createdAt: new Date(Number(row.created_at)),

@@ -20,6 +20,7 @@ const SUMMARY_COLUMNS = [
   'timeout_ms',
   'memory_mb',
   'cpus',
+  'min_isolation',
   'env',
   'secrets',
   'created_at',
@@ -45,6 +46,7 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
         'event_versions.timeout_ms',
         'event_versions.memory_mb',
         'event_versions.cpus',
+        'event_versions.min_isolation',
         'event_versions.env',
         'event_versions.secrets',
         'event_versions.created_at as version_created_at',
@@ -205,9 +207,10 @@ function settingsOf(draft: EventDraft, updatedAt: Date, current: EventVersion) {
 }
 
 function versionOf(draft: EventDraft, version: number, createdAt: Date): EventVersion {
-  const { runtime, code, limits, env, secrets } = draft;
+  const { runtime, code, limits, minIsolation, env, secrets } = draft;
   const codeSha256 = createHash('sha256').update(code, 'utf8').digest('hex');
-  return { version, runtime, code, codeSha256, limits, env, secrets, createdAt };
+  const demand = minIsolation && { minIsolation };
+  return { version, runtime, code, codeSha256, limits, ...demand, env, secrets, createdAt };
 }
 
 function sameVersion(version: EventVersion, draft: EventDraft): boolean {
@@ -218,6 +221,7 @@ function sameVersion(version: EventVersion, draft: EventDraft): boolean {
     limits.timeoutMs === draft.limits.timeoutMs &&
     limits.memoryMb === draft.limits.memoryMb &&
     limits.cpus === draft.limits.cpus &&
+    version.minIsolation === draft.minIsolation &&
     sameEntries(version.env, draft.env) &&
     sameEntries(version.secrets, draft.secrets)
   );

@@ -1,5 +1,6 @@
 import { type Insertable, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
 import type { Trigger } from '../core/enqueue.ts';
+import type { SecurityLevel } from '../core/isolation.ts';
 import type { Invocation, InvocationStatus, InvocationStore, Page, StartKind } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import type { Database, InvocationTable, Schema } from './schema.ts';
@@ -25,6 +26,7 @@ export function createInvocationStore(db: Database): InvocationStore {
                 status: eb.ref('excluded.status'),
                 start_kind: eb.ref('excluded.start_kind'),
                 isolation: eb.ref('excluded.isolation'),
+                security_level: eb.ref('excluded.security_level'),
                 phases: eb.ref('excluded.phases'),
                 status_code: eb.ref('excluded.status_code'),
                 exit: eb.ref('excluded.exit'),
@@ -97,6 +99,7 @@ function toRow(invocation: Invocation): Insertable<InvocationTable> {
     status: invocation.status,
     start_kind: invocation.start,
     isolation: invocation.isolation,
+    security_level: invocation.securityLevel ?? null,
     phases: JSON.stringify(invocation.phases),
     status_code: invocation.statusCode,
     exit: invocation.exit && JSON.stringify(invocation.exit),
@@ -124,6 +127,7 @@ export function toInvocation(row: Selectable<InvocationTable>): Invocation {
     status: row.status as InvocationStatus,
     start: row.start_kind as StartKind | null,
     isolation: row.isolation,
+    ...(row.security_level !== null && { securityLevel: row.security_level as SecurityLevel }),
     phases: JSON.parse(row.phases),
     statusCode: row.status_code,
     exit: row.exit === null ? null : JSON.parse(row.exit),

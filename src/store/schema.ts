@@ -34,6 +34,7 @@ export interface EventVersionTable {
   timeout_ms: number;
   memory_mb: number;
   cpus: number;
+  min_isolation: string | null;
   env: string;
   /** Sealed by the secret box; never in the clear. */
   secrets: string;
@@ -60,6 +61,7 @@ export interface InvocationTable {
   status: string;
   start_kind: string | null;
   isolation: string | null;
+  security_level: string | null;
   phases: string;
   status_code: number | null;
   exit: string | null;

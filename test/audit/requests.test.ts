@@ -15,6 +15,7 @@ function request(over: Partial<AnsweredRequest>): AnsweredRequest {
     invocationId: undefined,
     event: undefined,
     version: undefined,
+    minIsolation: undefined,
     start: undefined,
     isolation: undefined,
     code: undefined,
@@ -30,6 +31,14 @@ test.each([
   const actor = { actor: 'alice', outcome: 'ok', requestId: 'r-1', sourceIp: '192.0.2.1' };
   expect(changeOf(request(over))).toMatchObject({ action, subject, ...actor });
   expect(refusalOf(request(over))).toBeUndefined();
+});
+
+test('a change says what the event demands of its isolation from then on', () => {
+  const change = { method: 'PUT', route: '/v1/events/:name', path: '/v1/events/x', status: 200, version: 2 };
+  expect(changeOf(request({ ...change, minIsolation: 'enhanced' }))?.detail).toEqual({
+    version: 2,
+    minIsolation: 'enhanced',
+  });
 });
 
 test.each([

@@ -28,6 +28,7 @@ export function invocation(changes: Partial<Invocation> = {}): Invocation {
     status: 'succeeded',
     start: 'warm',
     isolation: 'bubblewrap',
+    securityLevel: 'enhanced',
     phases: { admit: 0.1, acquire: 0.2, inject: 0.3, exec: 12.5 },
     statusCode: 200,
     exit: { code: 0, signal: null },

@@ -88,6 +88,18 @@ export function versionsContract(open: () => Store): void {
     expect(versions?.items.map((item) => item.version)).toEqual([3, 2, 1]);
   });
 
+  test('a demand on isolation is of the version, and a rollback brings it back', async () => {
+    await open().events.create('alice', draft({ minIsolation: 'gvisor' }));
+    const lowered = await open().events.replace('alice', 'hello', draft());
+    expect(lowered?.current).toMatchObject({ version: 2 });
+    expect(lowered?.current).not.toHaveProperty('minIsolation');
+    await open().events.rollback('alice', 'hello', 1);
+    expect((await open().events.find('hello'))?.current).toMatchObject({
+      version: 1,
+      minIsolation: 'gvisor',
+    });
+  });
+
   test('a rollback to what there is not, or of another’s event, changes nothing', async () => {
     const event = await open().events.create('alice', draft());
     const absent = open().events.rollback('alice', 'hello', 2);

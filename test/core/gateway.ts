@@ -59,6 +59,7 @@ export class TestGateway {
     this.invoker = new SandboxInvoker({
       admission: this.admission,
       pools: this.pools,
+      grade: this.backend,
       clock: this.clock,
       record: (invocation) => this.records.push(invocation),
       onEngineError: (error) => this.engineErrors.push(error),

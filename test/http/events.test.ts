@@ -25,6 +25,8 @@ describe('POST /v1/events', () => {
       timeoutMs: 30_000,
       memoryMb: 512,
       cpus: 0.5,
+      minIsolation: null,
+      isolationMet: true,
       env: {},
       secretNames: [],
       async: {
@@ -40,6 +42,17 @@ describe('POST /v1/events', () => {
       codeSha256: createHash('sha256').update(String(body().code)).digest('hex'),
       createdAt: expect.stringMatching(/Z$/),
       updatedAt: expect.stringMatching(/Z$/),
+    });
+  });
+
+  test('takes a demand that this gateway does not meet, and says so; what is left out demands nothing', async () => {
+    const deployed = await gateway.send('POST', '/v1/events', { ...body(), minIsolation: 'gvisor' });
+    expect(await deployed.json()).toMatchObject({ minIsolation: 'gvisor', isolationMet: false, version: 1 });
+    const lowered = await gateway.send('PUT', '/v1/events/hello', body());
+    expect(await lowered.json()).toMatchObject({ minIsolation: null, isolationMet: true, version: 2 });
+    const versions = await gateway.send('GET', '/v1/events/hello/versions');
+    expect(await versions.json()).toMatchObject({
+      items: [{ minIsolation: null }, { minIsolation: 'gvisor', isolationMet: false }],
     });
   });
 
@@ -67,6 +80,7 @@ describe('POST /v1/events', () => {
     ['a name that is too long', { name: 'x'.repeat(64) }, ['name']],
     ['an unknown runtime', { runtime: 'ruby' }, ['runtime']],
     ['empty code', { code: '' }, ['code']],
+    ['an isolation that there is not', { minIsolation: 'vault' }, ['minIsolation']],
     ['code that is too big', { code: 'é'.repeat(524_289) }, ['code']],
     ['code with half a surrogate pair', { code: '\ud800' }, ['code']],
     ['unknown members', { runtimee: 1, memory: 2 }, ['runtimee', 'memory']],

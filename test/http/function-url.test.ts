@@ -129,6 +129,7 @@ describe('what a function answers', () => {
       'x-cronium-invocation-id': gateway.calls[0]?.id,
       'x-cronium-start': 'warm',
       'x-cronium-isolation': 'bubblewrap',
+      'x-cronium-security-level': 'enhanced',
       'server-timing': 'admit;dur=0.01, acquire;dur=0.25, inject;dur=1, exec;dur=12.346',
     });
     expect(response.headers.getSetCookie()).toEqual(['a=1', 'b=2; Path=/']);

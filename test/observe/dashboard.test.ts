@@ -40,7 +40,9 @@ test('the dashboard asks only for metrics that a gateway has', async () => {
 
 test('the dashboard groups and selects only by labels that those metrics have', async () => {
   const metrics = new Metrics({ version: '1', eventLabel: false });
-  const pool = { key: 'p', runtime: 'python' as const, isolation: 'fake', min: 0, max: 1, lastError: null };
+  const grade = { isolation: 'fake', kernel: 'host', level: 'basic' } as const;
+  const given = { isolation: 'fake', securityLevel: 'basic' } as const;
+  const pool = { key: 'p', runtime: 'python' as const, ...given, min: 0, max: 1, lastError: null };
   const counts = {
     target: 1,
     starting: 0,
@@ -55,7 +57,7 @@ test('the dashboard groups and selects only by labels that those metrics have', 
     pools: () => [{ ...pool, ...counts }],
     admission: () => ({ running: 0, queued: 0 }),
     recorder: () => ({ waiting: 0, dropped: 0 }),
-    isolation: 'fake',
+    grade,
   });
   metrics.invocationEnded(invocation({ error: { code: 'function_error', message: '' } }), 'python');
   metrics.refused('no_capacity');

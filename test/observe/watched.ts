@@ -71,11 +71,12 @@ export class Watched implements AsyncDisposable {
       pools: () => pools.status(),
       admission: () => admission,
       recorder: () => recorder,
-      isolation: 'fake',
+      grade: this.backend,
     });
     this.#invoker = new SandboxInvoker({
       admission,
       pools,
+      grade: this.backend,
       clock: systemClock,
       record: () => {},
       onEngineError: () => metrics.engineFailed('run'),

@@ -92,6 +92,7 @@ function suite(open: () => Promise<Hostile>): void {
     invoker = new SandboxInvoker({
       admission: new Admission({ maxRunning: 4, maxQueued: 1_000 }),
       pools,
+      grade: hostile.backend,
       clock: systemClock,
       record: (invocation) => records.set(invocation.id, invocation),
       onEngineError: () => {},
