@@ -163,6 +163,11 @@ export const settings = z.object({
   MAX_VARIABLES_BYTES: whole(0, 1_073_741_824)
     .default(4_194_304)
     .describe('Names and values of the variables of a user together, bytes'),
+  KEEP_PAYLOAD_BYTES: whole(0, 33_554_432)
+    .default(65_536)
+    .describe(
+      'Largest payload, and largest answer, that is kept of a call so that it can be run again, bytes; 0 keeps none',
+    ),
 
   RETENTION_DAYS: whole(0, 36_500)
     .default(30)

@@ -17,6 +17,7 @@ export type ErrorCode =
   | 'idempotency_mismatch'
   | 'answer_not_kept'
   | 'invocation_ended'
+  | 'payload_gone'
   | 'precondition_failed'
   | 'request_timeout'
   | 'body_too_large'
@@ -58,6 +59,7 @@ export const STATUS_OF: Readonly<Record<ErrorCode, number>> = {
   idempotency_mismatch: 422,
   answer_not_kept: 422,
   invocation_ended: 409,
+  payload_gone: 410,
   precondition_failed: 412,
   request_timeout: 408,
   body_too_large: 413,

@@ -23,6 +23,8 @@ import { GroupCommit } from './core/queue/group-commit.ts';
 import { outcomeOf } from './core/queue/outcome.ts';
 import type { QueueStore } from './core/queue/queue.ts';
 import { Worker } from './core/queue/worker.ts';
+import { keepingInvoker } from './core/replays/keeping-invoker.ts';
+import { Replays } from './core/replays/replays.ts';
 import { Retention } from './core/retention.ts';
 import type { SandboxBackend, SandboxSpec } from './core/sandbox.ts';
 import { ScheduleRunner } from './core/schedules/runner.ts';
@@ -46,6 +48,7 @@ import { receiptIssuer } from './receipts/issuer.ts';
 import { type DetectOptions, detectBackend } from './sandbox/detect.ts';
 import { memoryWatch } from './sandbox/host-memory.ts';
 import { cacheAliases } from './store/alias-cache.ts';
+import { CallKeeper } from './store/call-keeper.ts';
 import { cacheEvents } from './store/event-cache.ts';
 import { WriteBehindRecorder } from './store/recorder.ts';
 import { openStore } from './store/store.ts';
@@ -149,6 +152,13 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   parts.defer(() => retention.close());
   retention.start();
 
+  const keeper = new CallKeeper({
+    store: store.replays,
+    maxBytes: config.KEEP_PAYLOAD_BYTES,
+    onError: (error) => log.warn({ err: error }, 'calls were not kept, and cannot be run again'),
+  });
+  parts.defer(() => keeper.close());
+
   const address = { host: config.HOST, port: config.PORT };
   await checkAddress(address);
   const onEngineError = (error: unknown) => {
@@ -248,6 +258,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     onEnded: (id) => {
       ends.tell(id);
       deliveries.wake();
+      schedules.ended(id);
     },
     onError: (error) => log.warn({ err: error }, 'the queue is held up'),
     observer: metrics.queue,
@@ -278,6 +289,19 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     if (audit?.trouble !== undefined) reasons.push(`audit log: ${audit.trouble}`);
     return { ok: reasons.length === 0, reasons };
   };
+  const replays = new Replays({
+    store: store.replays,
+    enqueuer,
+    events,
+    aliases,
+    flush: async () => {
+      await Promise.all([recorder.flush(), keeper.flush()]);
+    },
+    onEnqueued: () => worker.wake(),
+    newId: () => uuidv7(),
+    now: () => new Date(),
+    random: Math.random,
+  });
   const schedules = new ScheduleRunner({
     store: store.schedules,
     clock: systemClock,
@@ -287,7 +311,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     invocations: recorder,
     newId: () => uuidv7(),
     random: Math.random,
-    onEnqueued: () => {},
+    onEnqueued: () => worker.wake(),
     onError: (error) => log.error({ err: error }, 'a schedule could not be run; trying again'),
   });
   store.onSchedulesChanged(() => schedules.wake());
@@ -305,7 +329,8 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       listByStatus: (...query) => recorder.listByStatus(...query),
     },
     variables: store.variables,
-    invoker: audited,
+    replays,
+    invoker: keepingInvoker(audited, (call) => keeper.keep(call)),
     enqueuer,
     idempotency: store.idempotency,
     queue: locallyTold(store.queue, worker, ends),

@@ -21,6 +21,8 @@ const CHANGES: Readonly<Record<string, string>> = {
   'PATCH /v1/events/:name': 'event.change',
   'DELETE /v1/events/:name': 'event.delete',
   'POST /v1/events/:name/rollback': 'event.rollback',
+  'POST /v1/invocations/:id/replay': 'invocation.replay',
+  'POST /v1/events/:name/replays': 'event.replay',
   'POST /v1/schedules': 'schedule.create',
   'PUT /v1/schedules/:name': 'schedule.replace',
   'DELETE /v1/schedules/:name': 'schedule.delete',

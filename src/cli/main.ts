@@ -8,6 +8,7 @@ import { doctorCommand } from './doctor.ts';
 import { invokeCommand } from './invoke.ts';
 import { logsCommand } from './logs.ts';
 import { receiptCommand } from './receipt.ts';
+import { diffCommand, replayCommand } from './replay.ts';
 import { scheduleCommand } from './schedule.ts';
 import { serveCommand } from './serve.ts';
 import { socketProxyCommand } from './socket-proxy.ts';
@@ -26,6 +27,8 @@ const program = new Command('cronium')
   .addCommand(aliasCommand())
   .addCommand(scheduleCommand())
   .addCommand(variableCommand())
+  .addCommand(replayCommand())
+  .addCommand(diffCommand())
   .addCommand(tokenCommand())
   .addCommand(auditCommand())
   .addCommand(receiptCommand())

@@ -3,7 +3,7 @@ import type { Call, CallLimits } from './sandbox.ts';
 
 /** What a sandbox is given for a request. */
 export function callOf(request: InvokeRequest, limits: CallLimits): Call {
-  const { id, event, caller, payload, traceparent } = request;
+  const { id, event, caller, payload, traceparent, trigger } = request;
   const { current, name } = event;
   return {
     invocationId: id,
@@ -18,6 +18,7 @@ export function callOf(request: InvokeRequest, limits: CallLimits): Call {
       CRONIUM_EVENT_ID: event.id,
       CRONIUM_USER_ID: caller.userId ?? '',
       CRONIUM_EXECUTION_ID: id,
+      ...(trigger === 'replay' && { CRONIUM_REPLAY: 'true' }),
       _HANDLER: 'handler',
       AWS_LAMBDA_FUNCTION_NAME: name,
       AWS_LAMBDA_FUNCTION_VERSION: String(current.version),

@@ -5,6 +5,7 @@ import type { IdempotencyStore } from './idempotency.ts';
 import type { SecurityLevel } from './isolation.ts';
 import type { DeliveryStore } from './queue/deliveries.ts';
 import type { QueueChange, QueueStore } from './queue/queue.ts';
+import type { ReplayStore } from './replays/replay.ts';
 import type { RetentionStore } from './retention.ts';
 import type { Exit } from './sandbox.ts';
 import type { ScheduleStore } from './schedules/schedule.ts';
@@ -154,6 +155,7 @@ export interface Store extends AsyncDisposable {
   readonly variables: VariableStore;
   readonly retention: RetentionStore;
   readonly schedules: ScheduleStore;
+  readonly replays: ReplayStore;
   /**
    * Calls back, for as long as the store is open, whenever an event or its aliases may have been changed through another gateway: with its
    * name, or with `undefined` when any may have been. The own changes may be told too.

@@ -16,6 +16,7 @@ import { ownHeaders } from './own-headers.ts';
 import { registerPools } from './pools.ts';
 import { answerError, invalid, problem } from './problem.ts';
 import { registerReceipts } from './receipts.ts';
+import { registerReplays } from './replays.ts';
 import { refuseUnlogged, requestIds, watchRequests } from './request-log.ts';
 import { registerSchedules } from './schedules.ts';
 import { registerVariables } from './variables.ts';
@@ -40,6 +41,7 @@ export function createApp(deps: AppDeps): App {
   registerVersions(app, deps);
   registerAliases(app, deps);
   registerSchedules(app, deps);
+  registerReplays(app, deps);
   registerLambda(app, deps);
   registerInvocations(app, deps);
   registerDurable(app, deps);

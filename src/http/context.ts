@@ -13,6 +13,7 @@ import type { IsolationGrade } from '../core/isolation.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { Ends } from '../core/queue/ends.ts';
 import type { QueueStore } from '../core/queue/queue.ts';
+import type { Replays } from '../core/replays/replays.ts';
 import type { ScheduleStore } from '../core/schedules/schedule.ts';
 import type { SelfTest } from '../core/self-test.ts';
 import type { EventStore, InvocationReader } from '../core/store.ts';
@@ -101,6 +102,7 @@ export interface AppDeps {
   ends: Ends;
   /** What the callbacks of an event are signed with. */
   callbackSecretOf: (eventId: string) => string;
+  replays: Replays;
   invoker: Invoker;
   /** Takes invocations that nobody waits for. */
   enqueuer: Enqueuer;

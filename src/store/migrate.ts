@@ -9,6 +9,7 @@ import { schedules } from './migrations/0006-schedules.ts';
 import { receipts } from './migrations/0007-receipts.ts';
 import { idempotency } from './migrations/0008-idempotency.ts';
 import { levels } from './migrations/0009-levels.ts';
+import { replays } from './migrations/0010-replays.ts';
 import type { Database } from './schema.ts';
 import { DatabaseError } from './unavailable.ts';
 
@@ -27,6 +28,7 @@ export async function migrate(dialect: StoreDialect, db: Database): Promise<void
     '0007-receipts': receipts(dialect),
     '0008-idempotency': idempotency(dialect),
     '0009-levels': levels(dialect),
+    '0010-replays': replays(dialect),
   };
   await dialect.exclusively(db, async (connection) => {
     const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });

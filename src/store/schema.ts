@@ -196,6 +196,27 @@ export interface ScheduleTable {
   updated_at: Milliseconds;
 }
 
+export interface ReplayTable {
+  id: string;
+  owner_id: string;
+  event_name: string;
+  version: number;
+  compare_to: number | null;
+  /** JSON. */
+  ignored: string;
+  created_at: Milliseconds;
+}
+
+export interface ReplayItemTable {
+  replay_id: string;
+  position: number;
+  source_id: string;
+  candidate_id: string;
+  baseline_id: string | null;
+  /** JSON; `null` until both have ended. */
+  comparison: string | null;
+}
+
 export interface MetaTable {
   key: string;
   value: string;
@@ -214,6 +235,8 @@ export interface Schema {
   deliveries: DeliveryTable;
   idempotency_keys: IdempotencyKeyTable;
   schedules: ScheduleTable;
+  replays: ReplayTable;
+  replay_items: ReplayItemTable;
   meta: MetaTable;
 }
 

@@ -10,6 +10,7 @@ import { migrate } from './migrate.ts';
 import { checkEncoding, postgresDialect } from './postgres.ts';
 import { createDeliveryStore } from './queue/deliveries.ts';
 import { createQueueStore } from './queue/queue.ts';
+import { createReplayStore } from './replays.ts';
 import { createRetentionStore } from './retention.ts';
 import { createScheduleStore } from './schedules.ts';
 import type { Database, Schema } from './schema.ts';
@@ -88,6 +89,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     idempotency: createIdempotencyStore(db, now),
     variables: createVariableStore(db, box, now),
     retention: createRetentionStore(db, dialect),
+    replays: createReplayStore(db, dialect),
     schedules: createScheduleStore(db, { dialect, now, onChanged: onSchedules }),
     onEventChanged(listener: (name: string | undefined) => void) {
       listeners.add(listener);

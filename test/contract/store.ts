@@ -4,6 +4,7 @@ import type { EventAuth, EventDraft } from '../../src/core/event.ts';
 import type { Store } from '../../src/core/store.ts';
 import { aliasesContract } from './aliases.ts';
 import { idempotencyContract } from './idempotency.ts';
+import { replaysContract } from './replays.ts';
 import { retentionContract } from './retention.ts';
 import { draft, invocation } from './samples.ts';
 import { schedulesContract } from './schedules.ts';
@@ -147,6 +148,7 @@ export function storeContract(name: string, open: () => Promise<Store>): void {
     describe('versions of events', () => versionsContract(() => store));
     describe('aliases of events', () => aliasesContract(() => store));
     describe('schedules', () => schedulesContract(() => store));
+    describe('replays', () => replaysContract(() => store));
 
     describe('variables', () => variablesContract(() => store));
 

@@ -4,9 +4,10 @@ import type { AddressInfo } from 'node:net';
 import { getRequestListener } from '@hono/node-server';
 import { v7 as uuidv7 } from 'uuid';
 import { systemClock } from '../../src/core/clock.ts';
-import type { EnqueueRequest } from '../../src/core/enqueue.ts';
+import type { EnqueueRequest, Enqueuer } from '../../src/core/enqueue.ts';
 import type { InvokeRequest, InvokeResponse } from '../../src/core/invoke.ts';
 import { Ends } from '../../src/core/queue/ends.ts';
+import { Replays } from '../../src/core/replays/replays.ts';
 import type { Store } from '../../src/core/store.ts';
 import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { createApp } from '../../src/http/app.ts';
@@ -51,6 +52,12 @@ export class Harness implements AsyncDisposable {
 
   private constructor(store: Store, deps: Partial<AppDeps>) {
     this.#store = store;
+    const enqueuer: Enqueuer = {
+      enqueue: async (request) => {
+        this.enqueued.push(request);
+        return (await store.queue.enqueue([request]))[0]!;
+      },
+    };
     this.app = createApp({
       config: {
         PUBLIC_URL: undefined,
@@ -80,12 +87,18 @@ export class Harness implements AsyncDisposable {
       queue: store.queue,
       ends: new Ends(systemClock),
       callbackSecretOf: (id) => `whsec_${Buffer.from(id).toString('base64')}`,
-      enqueuer: {
-        enqueue: async (request) => {
-          this.enqueued.push(request);
-          return (await store.queue.enqueue([request]))[0]!;
-        },
-      },
+      enqueuer,
+      replays: new Replays({
+        store: store.replays,
+        enqueuer,
+        events: store.events,
+        aliases: store.aliases,
+        flush: async () => {},
+        onEnqueued: () => {},
+        newId: () => uuidv7(),
+        now: () => NOW,
+        random: () => 0,
+      }),
       pools: () => [],
       grade: { isolation: 'bubblewrap', kernel: 'host', level: 'enhanced' },
       auth: createAuthenticator({ JWT_SECRET: SECRET }),

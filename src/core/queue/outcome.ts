@@ -17,6 +17,8 @@ export async function outcomeOf(
   ending: Ending,
   deps: OutcomeDeps,
 ): Promise<Ending> {
+  // Running something again tries it: nobody is to act on it a second time.
+  if (claimed.trigger === 'replay') return ending;
   const settings = asyncOf(event ?? {});
   const succeeded = ending.status === 'succeeded';
   const destination = succeeded ? settings.onSuccess : settings.onFailure;

@@ -195,7 +195,10 @@ export class Worker {
     // Nothing will bring these back.
     if (failure?.code === 'gateway_crashed' || failure?.code === 'not_found')
       return { kind: 'dead', failed: false };
-    return verdictOn(claimed, failure, asyncOf(event ?? {}), this.#deps.random);
+    const settings = asyncOf(event ?? {});
+    // Who runs an invocation again wants to see what comes of it: a failure is the answer.
+    const tried = claimed.trigger === 'replay' ? { ...settings, attempts: 1 } : settings;
+    return verdictOn(claimed, failure, tried, this.#deps.random);
   }
 
   async #retry(running: Running, { record }: Attempted, verdict: Verdict & { kind: 'retry' }): Promise<void> {
