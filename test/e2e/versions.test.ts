@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { onEngine } from '../on-engine.ts';
 import { Caller } from './calls.ts';
 import { cleanEnv, GatewayProcess, leftOf, ROOT, run, TempDir } from './processes.ts';
@@ -48,6 +48,14 @@ await onEngine('bubblewrap', () => {
         await response.text();
         ids.set(`n${count}`, response.headers.get('x-cronium-invocation-id')!);
       }
+      // A record is written when its sandbox is gone, a moment behind the answer.
+      const records = async () => {
+        const page = await caller.fetch('/v1/events/greet/invocations?limit=100');
+        return ((await page.json()) as { items: { endedAt: string | null }[] }).items.filter(
+          (item) => item.endedAt,
+        );
+      };
+      await vi.waitFor(async () => expect(await records()).toHaveLength(20), { timeout: 10_000 });
       const body = JSON.stringify({ code: SECOND });
       expect((await caller.fetch('/v1/events/greet', { method: 'PATCH', body })).status).toBe(200);
     });
@@ -61,7 +69,7 @@ await onEngine('bubblewrap', () => {
     });
 
     const paste = (block: string, over: Record<string, string> = {}) =>
-      run(['bash', '-euo', 'pipefail', '-c', block.replaceAll('npx cronium', 'node bin/cronium')], {
+      run(['bash', '--norc', '-euo', 'pipefail', '-c', block.replaceAll('npx cronium', 'node bin/cronium')], {
         env: { ...env, ...over },
       });
 
