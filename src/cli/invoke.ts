@@ -9,6 +9,7 @@ interface InvokeOptions extends ClientOptions {
   data?: string;
   method?: string;
   cold?: boolean;
+  async?: boolean;
   verbose?: boolean;
 }
 
@@ -19,6 +20,7 @@ export function invokeCommand(): Command {
     .option('-d, --data <body>', 'the body; @file reads a file, @- standard input')
     .option('-X, --method <method>', 'the HTTP method (default: POST with a body, else GET)')
     .option('--cold', 'boot a sandbox for this call')
+    .option('--async', 'do not wait: store the call, and print the id by which its result is found')
     .option('-v, --verbose', 'how it was started and where the time went, on standard error');
   return withClientOptions(command).action(invoke);
 }
@@ -27,6 +29,7 @@ async function invoke(name: string, options: InvokeOptions): Promise<void> {
   const client = await Client.of(options);
   const body = await readBody(options.data);
   const headers: Record<string, string> = options.cold ? { 'x-cronium-start': 'cold' } : {};
+  if (options.async) headers.prefer = 'respond-async';
   if (body !== undefined) headers['content-type'] = looksLikeJson(body) ? 'application/json' : 'text/plain';
   const response = await client.fetch(`/e/${name}`, {
     method: options.method ?? (body === undefined ? 'GET' : 'POST'),
