@@ -56,6 +56,19 @@ await onEngine('bubblewrap', () => {
         expect((await point(2)).status).toBe(200);
         await expect.poll(live, { timeout: 1_000 }).toBe('2');
 
+        const every = JSON.stringify({ name: 'often', event: 'hello', cron: '* * * * * *', maxRuns: 10 });
+        expect((await a!.fetch('/v1/schedules', { method: 'POST', body: every })).status).toBe(201);
+        const often = async () => (await b!.fetch('/v1/schedules/often')).json();
+        await expect.poll(often, { timeout: 30_000 }).toMatchObject({ disabledReason: 'finished', runs: 10 });
+        const rows = await server.query(
+          "select payload::json->>'time' as due from invocation_payloads where payload like '%cronium.schedule%'",
+          url,
+        );
+        const due = rows.map((row) => Date.parse(String(row.due))).sort();
+        // Each second once, whichever of the two was there first.
+        expect(due).toEqual(due.map((_, index) => due[0]! + index * 1_000));
+        expect(due).toHaveLength(10);
+
         await server.stop();
         // What was called before needs no database; what would need one is told when to come again.
         expect(await call()).toBe('200 two');
