@@ -23,7 +23,11 @@ export interface Ended {
 
 /** A directory that is gone after the test. */
 export class TempDir implements Disposable {
-  readonly path: string = mkdtempSync(join(tmpdir(), 'cronium-test-'));
+  readonly path: string;
+
+  constructor(parent: string = tmpdir()) {
+    this.path = mkdtempSync(join(parent, 'cronium-test-'));
+  }
 
   [Symbol.dispose](): void {
     rmSync(this.path, { recursive: true, force: true });
@@ -109,7 +113,9 @@ export class Process implements AsyncDisposable {
       if (found) return found;
       if (!this.running) break;
     }
-    throw new Error(`no ${what}; it printed:\n${this.stdout}\n${this.stderr}`);
+    const { exitCode, signalCode } = this.child;
+    const state = signalCode ?? (exitCode === null ? 'running' : `ended with ${exitCode}`);
+    throw new Error(`no ${what} (${state}); it printed:\n${this.stdout}\n${this.stderr}`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

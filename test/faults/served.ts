@@ -54,6 +54,7 @@ export interface Deploy {
   timeoutMs?: number;
   memoryMb?: number;
   cpus?: number;
+  async?: Record<string, unknown>;
 }
 
 /** A gateway in a process of its own, whose secret is known: its crash would be seen, and its memory and files are its own. */
@@ -116,7 +117,7 @@ export class Served implements AsyncDisposable {
   }
 
   token(sub = 'alice', tier?: string): Promise<string> {
-    return signToken({ sub, scope: SCOPE, ttlSeconds: 3_600, tier }, this.#secret);
+    return signToken({ sub, scope: SCOPE, ttlSeconds: 86_400, tier }, this.#secret);
   }
 
   /** A request of a user with every scope; never hangs for longer than the deadline. */

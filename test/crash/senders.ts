@@ -1,0 +1,124 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Webhook } from 'standardwebhooks';
+import { expect } from 'vitest';
+import { eventually, type Served } from '../faults/served.ts';
+import type { Store } from './stores.ts';
+
+const SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
+/** Senders are slower than sandboxes, or what is promised would pile up for longer than a test may last. */
+const PAUSE_MS = 40;
+const DRAIN_MS = 240_000;
+
+/** Clients that note what they were promised, whichever gateway promised it. */
+export class Senders {
+  /** Of calls that were answered with 202. */
+  readonly calls = new Set<string>();
+  /** By the sender's own id: what its webhooks were answered with. */
+  readonly webhooks = new Map<string, Set<string>>();
+  /** The gateway that lives now. */
+  gateway: Served | undefined;
+  readonly #stopped = new AbortController();
+  readonly #running: Promise<void>[] = [];
+
+  static async deploy(gateway: Served, more: Record<string, unknown> = {}): Promise<void> {
+    for (const event of [
+      { name: 'job' },
+      { name: 'hook', auth: { type: 'webhook', scheme: 'standard', secret: SECRET } },
+    ]) {
+      const body = JSON.stringify({ runtime: 'bash', code: 'cat >/dev/null; echo done', ...more, ...event });
+      const { status, body: answer } = await gateway.send('/v1/events', { method: 'POST', body });
+      expect(status, answer).toBe(201);
+    }
+  }
+
+  start(): void {
+    this.#running.push(this.#keepCalling(), this.#keepTelling());
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped.abort();
+    await Promise.all(this.#running);
+  }
+
+  get promised(): number {
+    return this.calls.size + this.webhooks.size;
+  }
+
+  /** One call that nobody waits for; `undefined` when it was not promised to run. */
+  async call(): Promise<string | undefined> {
+    const headers = { prefer: 'respond-async' };
+    const answer = await this.#send('/e/job', { method: 'POST', headers, body: '"x"' });
+    if (answer?.status !== 202) return undefined;
+    const { id } = JSON.parse(answer.body) as { id: string };
+    this.calls.add(id);
+    return id;
+  }
+
+  /** A webhook, sent as often as it takes to be accepted, and once more now and then, as senders do. */
+  async tell(id: string): Promise<void> {
+    const body = JSON.stringify({ id });
+    while (!this.#stopped.signal.aborted) {
+      const now = new Date();
+      const headers = {
+        'content-type': 'application/json',
+        'webhook-id': id,
+        'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
+        'webhook-signature': new Webhook(SECRET).sign(id, now, body),
+      };
+      const answer = await this.#send('/e/hook', { method: 'POST', headers, body });
+      if (answer?.status === 202) {
+        const told = this.webhooks.get(id) ?? new Set();
+        this.webhooks.set(id, told.add((JSON.parse(answer.body) as { id: string }).id));
+        if (Math.random() < 0.7) return;
+      }
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  async #keepCalling(): Promise<void> {
+    while (!this.#stopped.signal.aborted) {
+      await this.call();
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  async #keepTelling(): Promise<void> {
+    for (let n = 1; !this.#stopped.signal.aborted; n++) {
+      await this.tell(`msg_${n}`);
+      await sleep(PAUSE_MS);
+    }
+  }
+
+  /** `undefined` when the gateway died over it: nothing was promised then. */
+  async #send(path: string, init: RequestInit) {
+    const { gateway } = this;
+    if (gateway === undefined) return undefined;
+    return gateway.send(path, init).catch(() => undefined);
+  }
+
+  /**
+   * Waits until the gateway has done all that is in its database, and looks whether each promise was kept: what was answered with 202
+   * ran to success, a sender's id stands for one invocation, and nothing runs or waits for ever.
+   */
+  async expectKept(store: Store): Promise<void> {
+    const unended = `select id, status, attempt from invocations where status in ('queued', 'running')`;
+    await eventually(
+      'end of all that was accepted',
+      async () => ((await store.query(unended)).length === 0 ? true : undefined),
+      DRAIN_MS,
+    ).catch(async (error: Error) => {
+      throw new Error(`${error.message}: ${JSON.stringify((await store.query(unended)).slice(0, 5))}`);
+    });
+    const rows = await store.query('select id, event_name, status, error from invocations');
+    const byId = new Map(rows.map((row) => [row.id, row]));
+    const promised = [...this.calls, ...[...this.webhooks.values()].flatMap((told) => [...told])];
+    expect(
+      promised.filter((id) => byId.get(id)?.status !== 'succeeded').map((id) => byId.get(id) ?? id),
+    ).toEqual([]);
+    expect([...this.webhooks].filter(([, told]) => told.size !== 1)).toEqual([]);
+    // A sender's id whose answer was lost may stand for an invocation that nobody was told of, and never for a second one.
+    const hooks = rows.filter(({ event_name }) => event_name === 'hook').length;
+    const keys = await store.query('select count(distinct invocation_id) as n from dedup_keys');
+    expect(Number(keys[0]!.n)).toBe(hooks);
+  }
+}
