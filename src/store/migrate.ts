@@ -15,9 +15,14 @@ import { DatabaseError } from './unavailable.ts';
 
 /**
  * Brings the schema up to date, one process at a time. What fails leaves nothing half done.
+ * @param check looks at the database as it is then, still alone with it; what it throws undoes everything
  * @throws DatabaseError when a newer gateway has migrated this database
  */
-export async function migrate(dialect: StoreDialect, db: Database): Promise<void> {
+export async function migrate(
+  dialect: StoreDialect,
+  db: Database,
+  check: (db: Database) => Promise<void>,
+): Promise<void> {
   const migrations = {
     '0001-first': first(dialect),
     '0002-variables': variables(dialect),
@@ -33,7 +38,7 @@ export async function migrate(dialect: StoreDialect, db: Database): Promise<void
   await dialect.exclusively(db, async (connection) => {
     const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });
     const { error } = await migrator.migrateToLatest();
-    if (error === undefined) return;
+    if (error === undefined) return check(connection);
     const known = new Set(Object.keys(migrations));
     const unknown = (await executed(connection)).filter((name) => !known.has(name));
     if (unknown.length === 0) throw error;

@@ -57,8 +57,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
   const db = new Kysely<Schema>({ dialect: dialect.kysely });
   parts.defer(() => db.destroy());
   if (url !== undefined) await checkEncoding(db);
-  await migrate(dialect, db);
-  await checkKey(db, box);
+  await migrate(dialect, db, (alone) => checkKey(alone, box));
 
   const listeners = new Set<(name: string | undefined) => void>();
   const queueListeners = new Set<(change: QueueChange) => void>();
