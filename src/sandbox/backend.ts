@@ -109,10 +109,22 @@ class AgentSandbox implements Sandbox {
     // Only a process that was killed, or a sandbox that vanished, can have hit the limit: other failures need no engine call.
     const { channel } = this.#launched;
     const vanished = channel.readableEnded || channel.destroyed;
-    if (!(vanished || wasKilled(outcome.exit)) || !(await this.#launched.ranOutOfMemory().catch(() => false)))
-      return outcome;
+    if (!(vanished || wasKilled(outcome.exit)) || !(await this.#ranOutOfMemory(signal))) return outcome;
     const message = `The function used more than its ${Math.round(this.#spec.memoryBytes / 2 ** 20)} MiB of memory.`;
     return { ...outcome, failure: { ...outcome.failure, code: 'out_of_memory', message } };
+  }
+
+  /** An engine that hangs does not tell, and must not keep a call beyond its end. */
+  async #ranOutOfMemory(signal: AbortSignal): Promise<boolean> {
+    const { promise: aborted, resolve } = Promise.withResolvers<boolean>();
+    const onAbort = () => resolve(false);
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    try {
+      return await Promise.race([this.#launched.ranOutOfMemory().catch(() => false), aborted]);
+    } finally {
+      signal.removeEventListener('abort', onAbort);
+    }
   }
 
   destroy(): Promise<void> {

@@ -18,6 +18,7 @@ export interface Attack {
   code: string;
   endings: readonly Ending[];
   timeoutMs?: number;
+  env?: Record<string, string>;
   memoryMb?: number;
   /** What the log in the record must match. */
   log?: RegExp;
@@ -40,3 +41,16 @@ export function cut(code: ErrorCode): Ending {
 
 /** A stream beyond its limit: cut, or refused whole when that was clear before its head had left. */
 export const endsTooLarge: readonly Ending[] = [cut('response_too_large'), fails('response_too_large')];
+
+/** Variables by which programs are told to load something first; the agent has started long before it hears of them. */
+export const LOADS_FIRST: Record<string, string> = {
+  LD_PRELOAD: '/tmp/none.so',
+  LD_LIBRARY_PATH: '/tmp',
+  PYTHONPATH: '/tmp',
+  PYTHONSTARTUP: '/tmp/none.py',
+  PYTHONINSPECT: '1',
+  NODE_OPTIONS: '--require=/tmp/none.js',
+  NODE_PATH: '/tmp',
+  BASH_ENV: '/tmp/none.sh',
+  ENV: '/tmp/none.sh',
+};

@@ -59,8 +59,12 @@ function hostileSuite(engine: Engine): void {
     );
 
     async function carryOut(attack: Attack): Promise<void> {
-      const { code, endings, log, timeoutMs, memoryMb } = attack;
-      const limits = { ...(timeoutMs && { timeoutMs }), ...(memoryMb && { memoryMb }) };
+      const { code, endings, log, timeoutMs, memoryMb, env } = attack;
+      const limits = {
+        ...(timeoutMs && { timeoutMs }),
+        ...(memoryMb && { memoryMb }),
+        ...(env && { env }),
+      };
       const answered = await callUrl(await attacked.deploy(runtime, code, limits));
       const record = await attacked.record(answered.invocationId);
       expect(endings.map(text)).toContain(text(endingOf(answered, record, endings)));

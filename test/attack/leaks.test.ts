@@ -26,6 +26,7 @@ const FINDS: Readonly<Record<Runtime, string>> = {
 const WRITABLE = ['/tmp', '/run', '/dev/shm'];
 
 await onEngine('docker', leakSuite);
+await onEngine('podman', leakSuite);
 await onEngine('bubblewrap with control groups', leakSuite);
 await onEngine('bubblewrap with the resource manager', leakSuite);
 

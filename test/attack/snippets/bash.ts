@@ -1,9 +1,14 @@
-import { type Attack, answers, cut, endsTooLarge, fails, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, endsTooLarge, fails, LOADS_FIRST, timesOut } from '../attack.ts';
 
 /** Nested too deeply for those who read JSON by recursion. */
 const DEEP = `printf '[%.0s' {1..100000}; printf ']%.0s' {1..100000}`;
 
 export const BASH_ATTACKS: Readonly<Record<string, Attack>> = {
+  'has an environment that loads something first': {
+    code: 'cronium output \'"mine"\'',
+    env: LOADS_FIRST,
+    endings: [answers('"mine"')],
+  },
   'does not parse': { code: 'if then fi (', endings: [fails('function_error')] },
   'never returns': { code: 'while :; do :; done', timeoutMs: 1_500, endings: [timesOut] },
   'exits with 0 before it answers': { code: 'exit 0', endings: [answers()] },

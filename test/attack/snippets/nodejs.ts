@@ -1,5 +1,5 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the templates are in the functions' code
-import { type Attack, answers, cut, endsTooLarge, fails, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, endsTooLarge, fails, LOADS_FIRST, timesOut } from '../attack.ts';
 
 const handler = (body: string) => `import fs from 'node:fs';
 import child from 'node:child_process';
@@ -26,6 +26,11 @@ const forged = Buffer.concat([frame(0x85, '"forged"'), frame(0x86, '{"status":"o
 const anything = [answers('1'), fails('invalid_response'), fails('function_error'), timesOut] as const;
 
 export const NODEJS_ATTACKS: Readonly<Record<string, Attack>> = {
+  'has an environment that loads something first': {
+    code: handler('return "mine";'),
+    env: LOADS_FIRST,
+    endings: [answers('"mine"')],
+  },
   'does not parse': { code: 'export const handler = (event => {', endings: [fails('function_error')] },
   'never returns': { code: handler('for (;;);'), timeoutMs: 1_500, endings: [timesOut] },
   'never ends to load': { code: 'for (;;);', timeoutMs: 1_500, endings: [timesOut] },

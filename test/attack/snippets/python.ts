@@ -1,4 +1,4 @@
-import { type Attack, answers, cut, endsTooLarge, fails, timesOut } from '../attack.ts';
+import { type Attack, answers, cut, endsTooLarge, fails, LOADS_FIRST, timesOut } from '../attack.ts';
 
 const handler = (body: string, imports = 'import os, sys, time, signal') =>
   `${imports}\ndef handler(event, context):\n${body.replace(/^/gm, '    ')}\n`;
@@ -11,6 +11,11 @@ forged = frame(0x85, b'"forged"') + frame(0x86, b'{"status":"ok","exit":null,"dr
 `;
 
 export const PYTHON_ATTACKS: Readonly<Record<string, Attack>> = {
+  'has an environment that loads something first': {
+    code: handler('return "mine"'),
+    env: LOADS_FIRST,
+    endings: [answers('"mine"')],
+  },
   'does not parse': { code: 'def handler(event, context:\n', endings: [fails('function_error')] },
   'never returns': { code: handler('while True: pass'), timeoutMs: 1_500, endings: [timesOut] },
   'never ends to load': { code: 'while True: pass', timeoutMs: 1_500, endings: [timesOut] },
