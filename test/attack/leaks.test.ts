@@ -26,7 +26,6 @@ const FINDS: Readonly<Record<Runtime, string>> = {
 const WRITABLE = ['/tmp', '/run', '/dev/shm'];
 
 await onEngine('docker', leakSuite);
-await onEngine('podman', leakSuite);
 await onEngine('bubblewrap with control groups', leakSuite);
 await onEngine('bubblewrap with the resource manager', leakSuite);
 

@@ -23,6 +23,7 @@ class FakeLauncher implements Launcher {
   readonly level = 'enhanced';
   killed = 0;
   said = '';
+  engineHangs = false;
   outOfMemory = false;
   oomAsked = 0;
   failure: unknown;
@@ -48,7 +49,7 @@ class FakeLauncher implements Launcher {
       },
       ranOutOfMemory: async () => {
         this.oomAsked += 1;
-        return this.outOfMemory;
+        return this.engineHangs ? new Promise<boolean>(() => {}) : this.outOfMemory;
       },
     };
   }
@@ -205,6 +206,17 @@ describe('a function that was killed', () => {
     else launcher.agent!.write(ends({ status: 'error', error: broke, ...end }));
     expect(await outcome).toMatchObject({ failure: { code } });
     expect(launcher.oomAsked).toBe(asked);
+  });
+
+  test('is no call that waits for an engine that hangs, beyond its end', async () => {
+    launcher.engineHangs = true;
+    const sandbox = await booted();
+    const caller = new AbortController();
+    const outcome = sandbox.run(call(), new Listener(), caller.signal);
+    launcher.agent!.end();
+    await expect.poll(() => launcher.oomAsked).toBe(1);
+    caller.abort(new Error('its time ran out'));
+    expect(await outcome).toMatchObject({ failure: { code: 'function_error' } });
   });
 
   test('for another reason is a function error', async () => {

@@ -5,6 +5,7 @@ import { broken, type Check } from '../../src/core/self-test.ts';
 import { merged } from '../../src/sandbox/doctor.ts';
 import { CHECK_IDS, type Rung } from '../../src/sandbox/self-test/promises.ts';
 import { checksOf, selfTest } from '../../src/sandbox/self-test/self-test.ts';
+import { FakeBackend } from '../core/fakes.ts';
 import type { Engine } from '../engines.ts';
 import { onEngine } from '../on-engine.ts';
 
@@ -67,6 +68,21 @@ test('a thing holds when it does in every language, and where it does not is tol
   expect(found(true, false, true)).toMatchObject({ holds: false, seen: `false in ${RUNTIMES[1]}` });
   expect(found(null, null, null)).toMatchObject({ holds: null });
 });
+
+test.each(['function_error', 'invalid_response'] as const)(
+  'a sandbox that ends as %s, and not of memory, says nothing: its engine may have ended it',
+  async (code) => {
+    const backend = new FakeBackend();
+    backend.auto = true;
+    backend.script = async (_call, observer) => {
+      observer.log(Buffer.from('found:{}\n'));
+      return { status: 'failed', failure: { code, message: 'it ended' }, exit: null, droppedLogBytes: 0 };
+    };
+    const tested = selfTest(backend, 'python', true, never);
+    await expect(tested).rejects.toThrow('the limit on memory could not be tried: it ended');
+    expect(backend.alive).toEqual([]);
+  },
+);
 
 const NAMES = ['docker+runsc', 'docker', 'podman', 'bubblewrap with the resource manager'] as const;
 for (const name of NAMES) await onEngine(name, selfTestSuite);
