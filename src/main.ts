@@ -15,6 +15,7 @@ import { RUNTIMES } from './core/event.ts';
 import type { ExecutionOptions } from './core/execution-deps.ts';
 import { userKeyOf } from './core/invoke.ts';
 import { SandboxInvoker } from './core/invoker.ts';
+import { demandingEnqueuer } from './core/isolation-demand.ts';
 import { observers } from './core/observer.ts';
 import { Pools } from './core/pools.ts';
 import { Deliveries } from './core/queue/deliveries.ts';
@@ -272,7 +273,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
       ends.tell();
     }
   });
-  const enqueuer = new GroupCommit({
+  const group = new GroupCommit({
     queue: store.queue,
     admit: (request) =>
       COUNTED.has(request.trigger)
@@ -280,7 +281,8 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
         : Promise.resolve(),
     onEnqueued: () => worker.wake(),
   });
-  parts.defer(() => enqueuer.idle());
+  parts.defer(() => group.idle());
+  const enqueuer = demandingEnqueuer(group, backend);
   for (const runtime of RUNTIMES) pools.keepWarm(defaultSpec(config, runtime, options));
 
   const ready = async () => {
@@ -292,6 +294,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
   const replays = new Replays({
     store: store.replays,
     enqueuer,
+    grade: backend,
     events,
     aliases,
     flush: async () => {
@@ -309,6 +312,7 @@ export async function startGateway({ config, log, onProgress, signal }: GatewayO
     events,
     aliases,
     invocations: recorder,
+    grade: backend,
     newId: () => uuidv7(),
     random: Math.random,
     onEnqueued: () => worker.wake(),

@@ -37,7 +37,8 @@ export interface Enqueued {
 export interface Enqueuer {
   /**
    * Resolves when it is on the disk: from then on it runs at least once, whatever dies.
-   * Rejects with `store_unavailable` when it could not be written; it will then not run.
+   * Rejects with `store_unavailable` when it could not be written, and with `isolation_unavailable` when the event demands more
+   * isolation than there is; it will then not run.
    */
   enqueue(request: EnqueueRequest): Promise<Enqueued>;
 }

@@ -1,4 +1,5 @@
 import { GatewayError } from '../errors.ts';
+import type { Enqueuer } from './enqueue.ts';
 import type { Event } from './event.ts';
 import { type IsolationGrade, type MinIsolation, meets } from './isolation.ts';
 
@@ -15,6 +16,16 @@ export function demandIsolation({ name, current }: Event, grade: IsolationGrade)
   throw new GatewayError('isolation_unavailable', reasonOf(name, minIsolation, grade), {
     retryAfterSeconds: RETRY_AFTER_SECONDS,
   });
+}
+
+/** Takes only what can run here: who is told that it was refused can ask elsewhere, and who is told 202 cannot. */
+export function demandingEnqueuer(enqueuer: Enqueuer, grade: IsolationGrade): Enqueuer {
+  return {
+    async enqueue(request) {
+      demandIsolation(request.event, grade);
+      return enqueuer.enqueue(request);
+    },
+  };
 }
 
 function reasonOf(name: string, wanted: MinIsolation, { isolation, level }: IsolationGrade): string {

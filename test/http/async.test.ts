@@ -49,6 +49,21 @@ describe('a call that is not waited for', () => {
     expect(claimed.map(({ eventVersion }) => eventVersion)).toEqual([2, 1]);
   });
 
+  test.each(['/e/hello', '/2015-03-31/functions/hello/invocations'])(
+    'of an event that demands more isolation than there is is refused at once (%s)',
+    async (path) => {
+      await gateway.send('PATCH', '/v1/events/hello', { minIsolation: 'gvisor' });
+      const refused = await call({ 'x-amz-invocation-type': 'Event' }, path);
+      expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '60']);
+      expect(await refused.text()).toContain('The event hello demands gvisor');
+      expect(gateway.enqueued).toEqual([]);
+      const keyed = { ...RESPOND_ASYNC, 'idempotency-key': 'once' };
+      expect((await call(keyed)).status).toBe(503);
+      await gateway.send('PATCH', '/v1/events/hello', { minIsolation: null });
+      expect((await call(keyed)).status).toBe(202);
+    },
+  );
+
   test('is refused as one that is waited for is, and nothing is stored', async () => {
     await gateway.deploy({ name: 'off', enabled: false });
     const anonymous = { ...RESPOND_ASYNC, authorization: '' };

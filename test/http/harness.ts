@@ -6,6 +6,8 @@ import { v7 as uuidv7 } from 'uuid';
 import { systemClock } from '../../src/core/clock.ts';
 import type { EnqueueRequest, Enqueuer } from '../../src/core/enqueue.ts';
 import type { InvokeRequest, InvokeResponse } from '../../src/core/invoke.ts';
+import type { IsolationGrade } from '../../src/core/isolation.ts';
+import { demandingEnqueuer } from '../../src/core/isolation-demand.ts';
 import { Ends } from '../../src/core/queue/ends.ts';
 import { Replays } from '../../src/core/replays/replays.ts';
 import type { Store } from '../../src/core/store.ts';
@@ -52,12 +54,14 @@ export class Harness implements AsyncDisposable {
 
   private constructor(store: Store, deps: Partial<AppDeps>) {
     this.#store = store;
-    const enqueuer: Enqueuer = {
+    const grade: IsolationGrade = { isolation: 'bubblewrap', kernel: 'host', level: 'enhanced' };
+    const queue: Enqueuer = {
       enqueue: async (request) => {
         this.enqueued.push(request);
         return (await store.queue.enqueue([request]))[0]!;
       },
     };
+    const enqueuer = demandingEnqueuer(queue, grade);
     this.app = createApp({
       config: {
         PUBLIC_URL: undefined,
@@ -91,6 +95,7 @@ export class Harness implements AsyncDisposable {
       replays: new Replays({
         store: store.replays,
         enqueuer,
+        grade,
         events: store.events,
         aliases: store.aliases,
         flush: async () => {},
@@ -100,7 +105,7 @@ export class Harness implements AsyncDisposable {
         random: () => 0,
       }),
       pools: () => [],
-      grade: { isolation: 'bubblewrap', kernel: 'host', level: 'enhanced' },
+      grade,
       auth: createAuthenticator({ JWT_SECRET: SECRET }),
       ready: async () => ({ ok: true, reasons: [] }),
       newId: () => uuidv7(),

@@ -140,6 +140,15 @@ describe('a version that is tried on the last invocations', () => {
     expect(await read(ignoring.id)).toMatchObject({ summary: { same: 3, different: 0 } });
   });
 
+  test('is refused where it demands more isolation than there is, alone and compared', async () => {
+    await gateway.send('PATCH', '/v1/events/hello', { minIsolation: 'paranoid' });
+    const refused = { code: 'isolation_unavailable', status: 503 };
+    expect(await (await again({ version: 3 })).json()).toMatchObject(refused);
+    expect(await (await compare({ version: 3, last: 1 })).json()).toMatchObject(refused);
+    expect(await (await compare({ version: 1, compareTo: 3, last: 1 })).json()).toMatchObject(refused);
+    expect(await gateway.store.queue.claim('test:1', 5, 1_000)).toEqual([]);
+  });
+
   test('is compared with another one that is run, too', async () => {
     const begun = await jsonOf<ReplayView>(await compare({ version: 2, compareTo: 1, last: 2 }));
     await endAll(gateway.store, (_payload, version) => `version ${version}`);

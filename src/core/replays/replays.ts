@@ -2,6 +2,8 @@ import { GatewayError } from '../../errors.ts';
 import type { EnqueueRequest, Enqueuer } from '../enqueue.ts';
 import type { Event } from '../event.ts';
 import type { Caller } from '../invoke.ts';
+import type { IsolationGrade } from '../isolation.ts';
+import { demandIsolation } from '../isolation-demand.ts';
 import type { EventStore, Invocation } from '../store.ts';
 import { type Qualifier, type TargetDeps, withQualifier } from '../target.ts';
 import { compareSides, type Side } from './compare.ts';
@@ -11,6 +13,8 @@ export interface ReplaysDeps extends TargetDeps {
   events: EventStore;
   store: ReplayStore;
   enqueuer: Enqueuer;
+  /** What this gateway gives to every function. */
+  grade: IsolationGrade;
   /** Writes what calls left behind that waits to be written. */
   flush: () => Promise<void>;
   /** Something was put into the queue beside the enqueuer. */
@@ -38,7 +42,7 @@ export class Replays {
 
   /**
    * Runs an invocation again, on its own version unless another one is meant.
-   * @throws GatewayError `payload_gone`, `not_found`, `store_unavailable`
+   * @throws GatewayError `payload_gone`, `not_found`, `isolation_unavailable`, `store_unavailable`
    */
   async again(
     invocation: Invocation,
@@ -59,7 +63,7 @@ export class Replays {
   /**
    * Runs the last invocations of an event again on a version, to be compared with what they answered, or with what another version
    * answers now.
-   * @throws GatewayError `payload_gone` when there is nothing to run again, `not_found`, `store_unavailable`
+   * @throws GatewayError `payload_gone` when there is nothing to run again, `not_found`, `isolation_unavailable`, `store_unavailable`
    */
   async compare(event: Event, caller: Caller, request: DifferentialRequest): Promise<Replay> {
     const { store, flush, newId, now, onEnqueued } = this.#deps;
@@ -67,6 +71,7 @@ export class Replays {
     const on = (number: number) => withQualifier(event, { version: String(number) }, this.#deps);
     const candidate = await on(version);
     const baseline = compareTo === undefined ? undefined : await on(compareTo);
+    for (const each of [candidate, baseline]) if (each !== undefined) demandIsolation(each, this.#deps.grade);
     await flush();
     const sources = await store.recent(event, last);
     if (sources.length === 0) throw gone(`There is no kept invocation of ${event.name} to run again`);

@@ -14,7 +14,7 @@ export const DISABLED_REASONS = ['finished', 'event_removed', 'target_missing'] 
 export type DisabledReason = (typeof DISABLED_REASONS)[number];
 
 /** Why nothing ran at a due time. */
-export const SKIP_REASONS = ['missed', 'overlap', 'event_disabled'] as const;
+export const SKIP_REASONS = ['missed', 'overlap', 'event_disabled', 'isolation_unavailable'] as const;
 export type SkipReason = (typeof SKIP_REASONS)[number];
 
 /** What its owner says of a schedule. */

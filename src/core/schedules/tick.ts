@@ -1,6 +1,7 @@
 import { GatewayError } from '../../errors.ts';
 import type { EnqueueRequest } from '../enqueue.ts';
 import type { Event } from '../event.ts';
+import { type IsolationGrade, meets } from '../isolation.ts';
 import type { InvocationReader } from '../store.ts';
 import { parseTarget, type TargetDeps, withQualifier } from '../target.ts';
 import { scheduledEvent } from './payload.ts';
@@ -9,6 +10,8 @@ import { type DisabledReason, fireTime, type Schedule, type ScheduleState, timin
 
 export interface TickDeps extends TargetDeps {
   invocations: Pick<InvocationReader, 'find'>;
+  /** What this gateway gives to every function. */
+  grade: IsolationGrade;
   /** A UUID of version 7. */
   newId: () => string;
 }
@@ -45,6 +48,10 @@ export async function tickOf(schedule: Schedule, now: Date, deps: TickDeps): Pro
   }
   if (runs.length > 0 && !target.enabled) {
     skip(state, runs.length, 'event_disabled', now);
+    runs = [];
+  }
+  if (runs.length > 0 && !meets(deps.grade, target.current.minIsolation)) {
+    skip(state, runs.length, 'isolation_unavailable', now);
     runs = [];
   }
   const atOnce = overlap === 'allow' ? runs.length : isBusy ? 0 : 1;

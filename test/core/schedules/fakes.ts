@@ -1,4 +1,5 @@
 import type { EnqueueRequest } from '../../../src/core/enqueue.ts';
+import type { IsolationGrade } from '../../../src/core/isolation.ts';
 import type { Schedule, ScheduleState } from '../../../src/core/schedules/schedule.ts';
 import type { TickDeps } from '../../../src/core/schedules/tick.ts';
 import type { Invocation } from '../../../src/core/store.ts';
@@ -45,6 +46,7 @@ export function schedule(over: Partial<Schedule> = {}): Schedule {
 export class Surroundings implements TickDeps {
   event: ReturnType<typeof event> | undefined = event();
   readonly statuses = new Map<string, Invocation['status']>();
+  grade: IsolationGrade = { isolation: 'fake', kernel: 'host', level: 'basic' };
   random = () => 0.5;
   #ids = 0;
 

@@ -33,6 +33,7 @@ async function start(): Promise<ScheduleRunner> {
     events: around.events,
     aliases: around.aliases,
     invocations: around.invocations,
+    grade: around.grade,
     newId: around.newId,
     random: around.random,
   });

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest';
 import type { Schedule } from '../../../src/core/schedules/schedule.ts';
 import { tickOf } from '../../../src/core/schedules/tick.ts';
+import { event } from '../gateway.ts';
 import { START, Surroundings, schedule } from './fakes.ts';
 
 let around: Surroundings;
@@ -113,6 +114,21 @@ describe('a schedule whose event cannot be called', () => {
       skipped: 1,
       lastSkipReason: 'event_disabled',
     });
+  });
+
+  test('skips what its event demands more isolation for than there is', async () => {
+    around.event = event({ minIsolation: 'gvisor' });
+    const { state, runs } = await tick();
+    expect(runs).toEqual([]);
+    expect(state).toMatchObject({
+      enabled: true,
+      nextAt: later(60),
+      runs: 0,
+      skipped: 1,
+      lastSkipReason: 'isolation_unavailable',
+    });
+    around.grade = { ...around.grade, kernel: 'gvisor' };
+    expect((await tick()).runs).toHaveLength(1);
   });
 });
 

@@ -117,6 +117,13 @@ describe('a webhook', () => {
     expect([refused.status, await jsonOf(refused)]).toMatchObject([403, { code: 'event_disabled' }]);
   });
 
+  test('of an event that demands more isolation than there is is refused, so that its sender tries again', async () => {
+    await deploy(github, {}, { minIsolation: 'gvisor' });
+    const refused = await deliver(github);
+    expect([refused.status, await jsonOf(refused)]).toMatchObject([503, { code: 'isolation_unavailable' }]);
+    expect(gateway.enqueued).toEqual([]);
+  });
+
   test('is not read beyond the limit, and one that is not signed not at all', async () => {
     await deploy(github);
     const body = 'x'.repeat(1_001);
