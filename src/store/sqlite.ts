@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type SqliteDatabase, SqliteDialect, sql } from 'kysely';
+import { LRUCache } from 'lru-cache';
 import { type StoreDialect, sqliteSql } from './dialect.ts';
 import { isUnavailable, unavailable } from './unavailable.ts';
 import { WalSync } from './wal-sync.ts';
@@ -12,6 +13,11 @@ const BUSY_TIMEOUT_MS = 100;
 /** How long a start waits for another process that migrates the same file. */
 const MIGRATION_WAIT_MS = 30_000;
 const RETRY_MS = 20;
+
+type Prepared = ReturnType<SqliteDatabase['prepare']>;
+/** Preparing a statement costs more than most of them do. */
+const MAX_PREPARED = 256;
+const MAX_PREPARED_CHARS = 4_096;
 
 /** Primary result codes that say: not now. BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN. */
 const TRANSIENT: ReadonlySet<number> = new Set([5, 6, 8, 10, 13, 14]);
@@ -95,8 +101,26 @@ function adapt(
       throw error;
     }
   };
+  const prepared = new LRUCache<string, Prepared>({ max: MAX_PREPARED });
+  const prepare = (text: string): Prepared => {
+    const known = prepared.get(text);
+    if (known !== undefined) return known;
+    const statement = reported(() => database.prepare(text));
+    const made = {
+      reader: statement.columns().length > 0,
+      all: (parameters: readonly unknown[]) => reported(() => statement.all(...parameters.map(bindable))),
+      run: (parameters: readonly unknown[]) => reported(() => statement.run(...parameters.map(bindable))),
+      // Of a statement of its own: rows that are read one by one do not end before the same is asked again.
+      iterate: (parameters: readonly unknown[]) =>
+        database.prepare(text).iterate(...parameters.map(bindable)),
+    };
+    // A long text inserts many rows, and seldom as many again.
+    if (text.length <= MAX_PREPARED_CHARS) prepared.set(text, made);
+    return made;
+  };
   return {
     close() {
+      prepared.clear();
       onClose();
       database.close();
     },
@@ -104,18 +128,12 @@ function adapt(
       // A full disk may end a transaction, or keep it from ending: the next one must find none.
       if (text === 'begin' && database.isTransaction) reported(() => database.exec('rollback'));
       if (text === 'rollback' && !database.isTransaction) return NOTHING_TO_DO;
-      const statement = reported(() => database.prepare(text));
-      return {
-        reader: statement.columns().length > 0,
-        all: (parameters) => reported(() => statement.all(...parameters.map(bindable))),
-        run: (parameters) => reported(() => statement.run(...parameters.map(bindable))),
-        iterate: (parameters) => statement.iterate(...parameters.map(bindable)),
-      };
+      return prepare(text);
     },
   };
 }
 
-const NOTHING_TO_DO: ReturnType<SqliteDatabase['prepare']> = {
+const NOTHING_TO_DO: Prepared = {
   reader: false,
   all: () => [],
   run: () => ({ changes: 0, lastInsertRowid: 0 }),
