@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { configOfShell } from '../src/cli/config.ts';
+import { detectOptions } from '../src/compose/detect-options.ts';
 import type { Sandbox, SandboxBackend } from '../src/core/sandbox.ts';
 import { messageOf } from '../src/errors.ts';
-import { detectOptions } from '../src/main.ts';
 import { tryCandidates } from '../src/sandbox/detect.ts';
 import { specOf } from './functions.ts';
 import { pause, summarize } from './stats.ts';

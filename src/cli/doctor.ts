@@ -12,7 +12,7 @@ export function doctorCommand(): Command {
 }
 
 async function doctor({ json }: { json?: boolean }): Promise<void> {
-  const { detectOptions } = await import('../main.ts');
+  const { detectOptions } = await import('../compose/detect-options.ts');
   const { examineHost } = await import('../sandbox/doctor.ts');
   // An instance of its own: what a running gateway has is not the doctor's to sweep.
   const instanceId = randomBytes(6).toString('hex');
