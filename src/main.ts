@@ -17,7 +17,7 @@ import { createScheduleRunner } from './compose/schedules.ts';
 import { watch } from './compose/watched.ts';
 import type { Config } from './config.ts';
 import { Admission } from './core/admission.ts';
-import type { EventStore } from './core/store.ts';
+import type { EventStore } from './core/event-store.ts';
 import { openDataDir } from './data-dir.ts';
 import { checkAddress, listen } from './http/server.ts';
 import type { Log } from './logger.ts';

@@ -1,6 +1,6 @@
+import type { Invocation } from '../core/invocation.ts';
 import type { InvokeRequest } from '../core/invoke.ts';
 import type { Observer } from '../core/observer.ts';
-import type { Invocation } from '../core/store.ts';
 import { GatewayError, messageOf } from '../errors.ts';
 import type { AnsweredRequest } from '../http/context.ts';
 import type { Signer } from '../signing.ts';

@@ -1,6 +1,6 @@
 import { createHmac, hkdfSync } from 'node:crypto';
+import type { Invocation } from '../core/invocation.ts';
 import type { Delivery, Send } from '../core/queue/deliveries.ts';
-import type { Invocation } from '../core/store.ts';
 import { post } from './post.ts';
 
 const SECRET_BYTES = 32;

@@ -1,6 +1,7 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { AuditTrail } from '../audit/trail.ts';
 import type { Config } from '../config.ts';
+import type { InvocationReader } from '../core/invocation-store.ts';
 import type { Invoker } from '../core/invoke.ts';
 import type { SandboxInvoker } from '../core/invoker.ts';
 import type { Pools } from '../core/pools.ts';
@@ -8,7 +9,6 @@ import { keepingInvoker } from '../core/replays/keeping-invoker.ts';
 import type { Replays } from '../core/replays/replays.ts';
 import type { SandboxBackend } from '../core/sandbox.ts';
 import type { SelfTests } from '../core/self-tests.ts';
-import type { InvocationReader } from '../core/store.ts';
 import { createApp } from '../http/app.ts';
 import { createAuthenticator } from '../http/auth.ts';
 import type { AnsweredRequest, App } from '../http/context.ts';

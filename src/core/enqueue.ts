@@ -1,9 +1,6 @@
+import type { Caller } from './caller.ts';
 import type { Event } from './event.ts';
-import type { Caller } from './invoke.ts';
-
-/** Where an invocation comes from. Only the first is not durable: its caller waits for it on the connection. */
-export const TRIGGERS = ['http', 'async', 'webhook', 'schedule', 'destination', 'replay'] as const;
-export type Trigger = (typeof TRIGGERS)[number];
+import type { Trigger } from './trigger.ts';
 
 /** An invocation that is to run whatever dies: stored before anybody is told that it was taken. */
 export interface EnqueueRequest {

@@ -1,12 +1,12 @@
 import type { Admission } from './admission.ts';
 import type { Clock } from './clock.ts';
 import type { VariablesDeps } from './function-variables.ts';
+import type { Invocation } from './invocation.ts';
 import type { IsolationGrade } from './isolation.ts';
 import type { Observer, Tracer } from './observer.ts';
 import type { Pools } from './pools.ts';
 import type { ReceiptIssuer } from './receipt.ts';
 import type { CallLimits } from './sandbox.ts';
-import type { Invocation } from './store.ts';
 import type { Tiers } from './tiers.ts';
 
 /** The bounds of every invocation. */

@@ -4,6 +4,7 @@ import { secretsOf } from './event.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
 import { FunctionVariables } from './function-variables.ts';
 import { HeldHead } from './held-head.ts';
+import type { Invocation, InvocationStatus, Phases } from './invocation.ts';
 import { type InvokeRequest, type InvokeResponse, userKeyOf } from './invoke.ts';
 import { demandIsolation } from './isolation-demand.ts';
 import { LogBuffer, redact } from './logs.ts';
@@ -20,7 +21,6 @@ import type {
   ResponseHead,
   SandboxSpec,
 } from './sandbox.ts';
-import type { Invocation, InvocationStatus, Phases } from './store.ts';
 import { tierOf } from './tiers.ts';
 
 /** What ended a call that neither succeeded nor failed by itself. */

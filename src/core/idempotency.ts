@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../errors.ts';
+import type { StartKind } from './invocation.ts';
 import type { SecurityLevel } from './isolation.ts';
-import type { StartKind } from './store.ts';
 
 /** What the first request of a key came to, as those get it that ask again. */
 export type KeptAnswer = { invocationId: string } & (

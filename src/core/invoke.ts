@@ -1,18 +1,15 @@
-import type { Trigger } from './enqueue.ts';
+import type { Caller } from './caller.ts';
 import type { Event } from './event.ts';
+import type { Invocation, Phases, StartKind } from './invocation.ts';
 import type { SecurityLevel } from './isolation.ts';
 import type { RawFailure } from './raw-answer.ts';
-import type { ReceiptRequest } from './receipt.ts';
 import type { ResponseHead } from './sandbox.ts';
-import type { Invocation, Phases, StartKind } from './store.ts';
+import type { Trigger } from './trigger.ts';
 
-/** Somebody who calls: who they are and what they pay for. */
-export interface Caller {
-  /** `null` for an anonymous call of a public event. */
-  userId: string | null;
-  tier: string | null;
-  /** The other end of the caller's connection; absent when there is none. */
-  sourceIp?: string | undefined;
+/** A caller's wish for a receipt. */
+export interface ReceiptRequest {
+  /** Hex SHA-256 of the request, as the caller can work it out too. */
+  inputSha256: string;
 }
 
 export interface InvokeRequest {

@@ -2,9 +2,9 @@ import { GatewayError } from '../errors.ts';
 import type { Event } from './event.ts';
 import { Execution } from './execution.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
+import type { Invocation } from './invocation.ts';
 import type { InvokeRequest, InvokeResponse, Invoker } from './invoke.ts';
 import type { SandboxSpec } from './sandbox.ts';
-import type { Invocation } from './store.ts';
 
 /** Runs events in sandboxes: admit → take → inject → run → destroy → record. */
 export class SandboxInvoker implements Invoker {

@@ -1,7 +1,7 @@
 import type { ErrorCode } from '../errors.ts';
 import type { Runtime } from './event.ts';
+import type { Invocation } from './invocation.ts';
 import type { InvokeRequest } from './invoke.ts';
-import type { Invocation } from './store.ts';
 
 /** A boot that came to its end. */
 export interface BootEnd {

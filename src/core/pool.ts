@@ -2,11 +2,11 @@ import { GatewayError, messageOf } from '../errors.ts';
 import type { BootBudget } from './boot-budget.ts';
 import type { Clock } from './clock.ts';
 import type { Runtime } from './event.ts';
+import type { StartKind } from './invocation.ts';
 import type { SecurityLevel } from './isolation.ts';
 import { bootBackoffMs, type PoolTargets, planPool } from './pool-plan.ts';
 import type { Sandbox, SandboxBackend, SandboxSpec } from './sandbox.ts';
 import { type Slot, Slots } from './slots.ts';
-import type { StartKind } from './store.ts';
 import { type Waiter, Waiters } from './waiters.ts';
 
 /** A sandbox that is now the caller's: to run once and to destroy. */

@@ -1,12 +1,6 @@
-import type { InvokeRequest } from './invoke.ts';
+import type { Invocation } from './invocation.ts';
+import type { InvokeRequest, ReceiptRequest } from './invoke.ts';
 import type { Sandbox, SandboxSpec } from './sandbox.ts';
-import type { Invocation } from './store.ts';
-
-/** A caller's wish for a receipt. */
-export interface ReceiptRequest {
-  /** Hex SHA-256 of the request, as the caller can work it out too. */
-  inputSha256: string;
-}
 
 /** A receipt under way: it is told what the function answers, and then how it ended. */
 export interface OpenReceipt {

@@ -1,7 +1,7 @@
 import { GatewayError } from '../errors.ts';
 import { ALIAS_NAME, type AliasStore, chosenVersion } from './alias.ts';
 import { EVENT_NAME, type Event } from './event.ts';
-import type { EventStore } from './store.ts';
+import type { EventStore } from './event-store.ts';
 
 /** Which version of an event is meant: its current one, another by its number, or the one that an alias stands for. */
 export type Qualifier = { version: string } | { alias: string } | undefined;

@@ -1,4 +1,4 @@
-import type { Page } from './store.ts';
+import type { Page } from './page.ts';
 
 export const VARIABLE_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,127}$/;
 /** Of a value as JSON, UTF-8. */

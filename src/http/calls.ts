@@ -1,6 +1,6 @@
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
-import type { EventStore } from '../core/store.ts';
+import type { EventStore } from '../core/event-store.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import type { AppEnv } from './context.ts';
 import type { Principal } from './principal.ts';

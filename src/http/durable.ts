@@ -1,6 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
+import { INVOCATION_STATUSES } from '../core/invocation.ts';
 import type { RedriveFilter } from '../core/queue/queue.ts';
-import { INVOCATION_STATUSES } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import { jsonBody } from './body.ts';
 import { type App, type AppDeps, authenticated, secured } from './context.ts';

@@ -1,7 +1,7 @@
 import type { z } from '@hono/zod-openapi';
 import type { Event, EventVersionSummary } from '../core/event.ts';
+import type { EventCheck } from '../core/event-store.ts';
 import { type IsolationGrade, meets } from '../core/isolation.ts';
-import type { EventCheck } from '../core/store.ts';
 import { GatewayError } from '../errors.ts';
 import { asyncViewOf } from './async-schemas.ts';
 import type { AppConfig, AppDeps } from './context.ts';

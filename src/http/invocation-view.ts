@@ -1,6 +1,6 @@
 import type { z } from '@hono/zod-openapi';
+import type { Invocation } from '../core/invocation.ts';
 import type { StoredResult } from '../core/queue/queue.ts';
-import type { Invocation } from '../core/store.ts';
 import { type ErrorCode, GatewayError } from '../errors.ts';
 import { failedFor, hidesOwnWords } from './calls.ts';
 import type { Principal } from './principal.ts';

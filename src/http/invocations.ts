@@ -1,5 +1,5 @@
 import { createRoute, z } from '@hono/zod-openapi';
-import { type Invocation, isFinal } from '../core/store.ts';
+import { type Invocation, isFinal } from '../core/invocation.ts';
 import { GatewayError } from '../errors.ts';
 import { type App, type AppDeps, authenticated, secured } from './context.ts';
 import { invocationView, isId, noInvocation, sightOf } from './invocation-view.ts';

@@ -1,7 +1,7 @@
 import { errors } from 'jose';
+import type { Phases } from '../core/invocation.ts';
 import type { RawEnd } from '../core/invoke.ts';
 import type { RawFailure } from '../core/raw-answer.ts';
-import type { Phases } from '../core/store.ts';
 import type { ErrorCode, GatewayError } from '../errors.ts';
 import { failedFor } from './calls.ts';
 

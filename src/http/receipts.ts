@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import type { ReceiptRequest } from '../core/receipt.ts';
+import type { ReceiptRequest } from '../core/invoke.ts';
 import { GatewayError } from '../errors.ts';
 import type { App, AppDeps, AppEnv } from './context.ts';
 import { bearer, json, problems } from './openapi.ts';

@@ -1,9 +1,9 @@
 import { z } from '@hono/zod-openapi';
-import { TRIGGERS } from '../core/enqueue.ts';
 import { EVENT_NAME, RUNTIMES } from '../core/event.ts';
+import { INVOCATION_STATUSES } from '../core/invocation.ts';
 import { MIN_ISOLATIONS, SECURITY_LEVELS } from '../core/isolation.ts';
 import { SELF_TEST_STATUSES } from '../core/self-test.ts';
-import { INVOCATION_STATUSES } from '../core/store.ts';
+import { TRIGGERS } from '../core/trigger.ts';
 import { asyncPatchSchema, asyncSchema, asyncViewSchema } from './async-schemas.ts';
 import { authPatchSchema, authSchema, authViewSchema } from './webhook-schemas.ts';
 

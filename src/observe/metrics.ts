@@ -1,11 +1,11 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import type { Runtime } from '../core/event.ts';
+import type { Invocation } from '../core/invocation.ts';
 import type { IsolationGrade } from '../core/isolation.ts';
 import type { Observer } from '../core/observer.ts';
 import type { PoolStatus } from '../core/pool.ts';
 import type { QueueDepth } from '../core/queue/queue.ts';
 import type { WorkerObserver } from '../core/queue/worker.ts';
-import type { Invocation } from '../core/store.ts';
 import { BUCKETS, type PoolSample, poolSamples } from './metric-shapes.ts';
 import { queueCounts } from './queue-counts.ts';
 

@@ -25,9 +25,9 @@ import {
   TraceIdRatioBasedSampler,
   TracerProvider,
 } from '@opentelemetry/sdk-trace';
+import type { Invocation } from '../core/invocation.ts';
 import type { InvokeRequest } from '../core/invoke.ts';
 import type { Trace, Tracer } from '../core/observer.ts';
-import type { Invocation } from '../core/store.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import type { Tracing, TracingConfig, TracingOptions } from './tracing-options.ts';
 

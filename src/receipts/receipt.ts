@@ -1,6 +1,6 @@
 import { z } from 'zod';
+import { INVOCATION_STATUSES } from '../core/invocation.ts';
 import { SECURITY_LEVELS } from '../core/isolation.ts';
-import { INVOCATION_STATUSES } from '../core/store.ts';
 
 /** The JWS header `typ` of a receipt, so that nothing else that the gateway signs is taken for one. */
 export const RECEIPT_TYPE = 'cronium-receipt+jws';

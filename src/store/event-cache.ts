@@ -1,5 +1,5 @@
 import type { Event, EventVersion } from '../core/event.ts';
-import type { EventStore } from '../core/store.ts';
+import type { EventStore } from '../core/event-store.ts';
 import { ReadThrough } from './read-through.ts';
 
 export interface EventCacheOptions {

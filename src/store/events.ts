@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { v7 as uuidv7 } from 'uuid';
 import type { Event, EventDraft, EventVersion } from '../core/event.ts';
-import type { EventStore } from '../core/store.ts';
+import type { EventStore } from '../core/event-store.ts';
 import { GatewayError } from '../errors.ts';
 import { eventRow, toEvent, toVersion, toVersionSummary, versionRow } from './event-rows.ts';
 import { disableSchedulesOf } from './schedules.ts';

@@ -1,7 +1,9 @@
 import { type Insertable, type Selectable, type SelectQueryBuilder, sql } from 'kysely';
-import type { Trigger } from '../core/enqueue.ts';
+import type { Invocation, InvocationStatus, StartKind } from '../core/invocation.ts';
+import type { InvocationStore } from '../core/invocation-store.ts';
 import type { SecurityLevel } from '../core/isolation.ts';
-import type { Invocation, InvocationStatus, InvocationStore, Page, StartKind } from '../core/store.ts';
+import type { Page } from '../core/page.ts';
+import type { Trigger } from '../core/trigger.ts';
 import { GatewayError } from '../errors.ts';
 import type { Database, InvocationTable, Schema } from './schema.ts';
 import { withoutNul } from './text.ts';

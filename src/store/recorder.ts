@@ -1,4 +1,5 @@
-import type { Invocation, InvocationRecorder, InvocationStore } from '../core/store.ts';
+import type { Invocation } from '../core/invocation.ts';
+import type { InvocationRecorder, InvocationStore } from '../core/invocation-store.ts';
 import { isUnavailable } from './unavailable.ts';
 
 export interface RecorderOptions {

@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
+import { INVOCATION_STATUSES } from '../core/invocation.ts';
 import type { ReplayStore } from '../core/replays/replay.ts';
-import { INVOCATION_STATUSES } from '../core/store.ts';
 import type { StoreDialect } from './dialect.ts';
 import { toInvocation } from './invocations.ts';
 import { insertQueued } from './queue/insert.ts';

@@ -1,4 +1,4 @@
-import type { InvocationStatus } from '../../src/core/store.ts';
+import type { InvocationStatus } from '../../src/core/invocation.ts';
 import { type ErrorCode, STATUS_OF } from '../../src/errors.ts';
 
 /** What a call of hostile code may come to. */

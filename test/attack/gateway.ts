@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Runtime } from '../../src/core/event.ts';
-import type { Invocation } from '../../src/core/store.ts';
+import type { Invocation } from '../../src/core/invocation.ts';
 import { signToken } from '../../src/http/tokens.ts';
 import { createLog } from '../../src/logger.ts';
 import { type Gateway, startGateway } from '../../src/main.ts';

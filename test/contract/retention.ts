@@ -1,7 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import { expect, test } from 'vitest';
+import type { InvocationStatus } from '../../src/core/invocation.ts';
 import { Retention, type RetentionOptions } from '../../src/core/retention.ts';
-import type { InvocationStatus, Store } from '../../src/core/store.ts';
+import type { Store } from '../../src/core/store.ts';
 import { request } from './queue.ts';
 import { draft, invocation } from './samples.ts';
 

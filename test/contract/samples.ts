@@ -1,6 +1,6 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { EventDraft } from '../../src/core/event.ts';
-import type { Invocation } from '../../src/core/store.ts';
+import type { Invocation } from '../../src/core/invocation.ts';
 
 export function draft(changes: Partial<EventDraft> = {}): EventDraft {
   return {

@@ -1,9 +1,9 @@
 import { Admission } from '../../src/core/admission.ts';
 import type { Event } from '../../src/core/event.ts';
+import type { Invocation } from '../../src/core/invocation.ts';
 import type { InvokeRequest, InvokeResponse } from '../../src/core/invoke.ts';
 import { SandboxInvoker } from '../../src/core/invoker.ts';
 import { Pools } from '../../src/core/pools.ts';
-import type { Invocation } from '../../src/core/store.ts';
 import { WIDEST_TIER } from '../../src/core/tiers.ts';
 import { FakeBackend, FakeClock, never, type Script } from './fakes.ts';
 

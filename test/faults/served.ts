@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Runtime } from '../../src/core/event.ts';
+import type { Invocation } from '../../src/core/invocation.ts';
 import type { PoolStatus } from '../../src/core/pool.ts';
-import type { Invocation } from '../../src/core/store.ts';
 import { signToken } from '../../src/http/tokens.ts';
 import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
 import type { Engine } from '../engines.ts';

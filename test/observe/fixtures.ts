@@ -1,4 +1,4 @@
-import type { Invocation } from '../../src/core/store.ts';
+import type { Invocation } from '../../src/core/invocation.ts';
 
 /** An invocation that went well. */
 export function invocation(changes: Partial<Invocation> = {}): Invocation {

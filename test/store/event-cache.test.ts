@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { EventStore, Store } from '../../src/core/store.ts';
+import type { EventStore } from '../../src/core/event-store.ts';
+import type { Store } from '../../src/core/store.ts';
 import { cacheEvents } from '../../src/store/event-cache.ts';
 import { openStore } from '../../src/store/store.ts';
 import { draft } from '../contract/store.ts';

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import type { Invocation, Store } from '../../src/core/store.ts';
+import type { Invocation } from '../../src/core/invocation.ts';
+import type { Store } from '../../src/core/store.ts';
 import { cacheEvents } from '../../src/store/event-cache.ts';
 import { WriteBehindRecorder } from '../../src/store/recorder.ts';
 import { openStore } from '../../src/store/store.ts';

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { InvocationStore, Store } from '../../src/core/store.ts';
+import type { InvocationStore } from '../../src/core/invocation-store.ts';
+import type { Store } from '../../src/core/store.ts';
 import { WriteBehindRecorder } from '../../src/store/recorder.ts';
 import { openStore } from '../../src/store/store.ts';
 import { unavailable } from '../../src/store/unavailable.ts';

@@ -1,7 +1,8 @@
 import { GatewayError, messageOf } from '../../errors.ts';
 import type { Event } from '../event.ts';
+import type { EventStore } from '../event-store.ts';
+import type { Invocation } from '../invocation.ts';
 import type { Invoker } from '../invoke.ts';
-import type { EventStore, Invocation } from '../store.ts';
 import { collectResult } from './collect.ts';
 import type { AttemptRecord, Claimed, StoredResult } from './queue.ts';
 import type { Failure } from './verdict.ts';

@@ -1,6 +1,7 @@
 import { messageOf } from '../../errors.ts';
 import type { Clock } from '../clock.ts';
-import type { EventStore, Invocation } from '../store.ts';
+import type { EventStore } from '../event-store.ts';
+import type { Invocation } from '../invocation.ts';
 import type { NewDelivery, StoredResult } from './queue.ts';
 import { ASYNC_DEFAULTS, asyncOf, backoffMs } from './settings.ts';
 

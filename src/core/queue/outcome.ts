@@ -1,4 +1,4 @@
-import type { EventStore } from '../store.ts';
+import type { EventStore } from '../event-store.ts';
 import type { Attempted } from './attempt.ts';
 import { type Claimed, type Ending, MAX_DEPTH, type NewInvocation, type StoredResult } from './queue.ts';
 import { asyncOf } from './settings.ts';

@@ -1,5 +1,6 @@
-import type { Enqueued, EnqueueRequest, Trigger } from '../enqueue.ts';
-import type { Invocation, InvocationStatus } from '../store.ts';
+import type { Enqueued, EnqueueRequest } from '../enqueue.ts';
+import type { Invocation, InvocationStatus } from '../invocation.ts';
+import type { Trigger } from '../trigger.ts';
 
 /** Invocations that went so far through destinations are not passed on: events that tell each other would never end. */
 export const MAX_DEPTH = 8;

@@ -1,4 +1,4 @@
-import type { Invocation } from '../store.ts';
+import type { Invocation } from '../invocation.ts';
 import type { Claimed } from './queue.ts';
 import { type AsyncSettings, backoffMs } from './settings.ts';
 

@@ -1,5 +1,5 @@
+import type { Invocation } from '../invocation.ts';
 import type { StoredResult } from '../queue/queue.ts';
-import type { Invocation } from '../store.ts';
 import { diffJson, type JsonDiff, shortened } from './json-diff.ts';
 
 /** One of the two that are compared. */

@@ -1,10 +1,11 @@
 import { GatewayError } from '../../errors.ts';
+import type { Caller } from '../caller.ts';
 import type { EnqueueRequest, Enqueuer } from '../enqueue.ts';
 import type { Event } from '../event.ts';
-import type { Caller } from '../invoke.ts';
+import type { EventStore } from '../event-store.ts';
+import type { Invocation } from '../invocation.ts';
 import type { IsolationGrade } from '../isolation.ts';
 import { demandIsolation } from '../isolation-demand.ts';
-import type { EventStore, Invocation } from '../store.ts';
 import { type Qualifier, type TargetDeps, withQualifier } from '../target.ts';
 import { compareSides, type Side } from './compare.ts';
 import type { Replay, ReplayItem, ReplayStore } from './replay.ts';

@@ -1,8 +1,8 @@
 import { GatewayError } from '../../errors.ts';
 import type { EnqueueRequest } from '../enqueue.ts';
 import type { Event } from '../event.ts';
+import type { InvocationReader } from '../invocation-store.ts';
 import { type IsolationGrade, meets } from '../isolation.ts';
-import type { InvocationReader } from '../store.ts';
 import { parseTarget, type TargetDeps, withQualifier } from '../target.ts';
 import { scheduledEvent } from './payload.ts';
 import { planRuns } from './plan.ts';

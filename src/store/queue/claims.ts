@@ -1,8 +1,8 @@
 import { sql } from 'kysely';
 import { LRUCache } from 'lru-cache';
-import type { Trigger } from '../../core/enqueue.ts';
 import type { Claimed } from '../../core/queue/queue.ts';
 import { type Lane, shareOut, type Turn } from '../../core/queue/share-out.ts';
+import type { Trigger } from '../../core/trigger.ts';
 import type { StoreDialect } from '../dialect.ts';
 import type { Database } from '../schema.ts';
 

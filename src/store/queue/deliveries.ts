@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
+import type { InvocationStore } from '../../core/invocation-store.ts';
 import type { Delivery, DeliveryStore } from '../../core/queue/deliveries.ts';
-import type { InvocationStore } from '../../core/store.ts';
 import type { StoreDialect } from '../dialect.ts';
 import type { Database } from '../schema.ts';
 import { findResult } from './questions.ts';

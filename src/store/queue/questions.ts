@@ -1,6 +1,6 @@
 import { sql } from 'kysely';
+import type { InvocationStatus } from '../../core/invocation.ts';
 import type { QueueDepth, RedriveFilter, StoredResult } from '../../core/queue/queue.ts';
-import type { InvocationStatus } from '../../core/store.ts';
 import type { StoreDialect } from '../dialect.ts';
 import type { Database } from '../schema.ts';
 

@@ -1,8 +1,8 @@
 import type { EnqueueRequest } from '../../../src/core/enqueue.ts';
+import type { Invocation } from '../../../src/core/invocation.ts';
 import type { IsolationGrade } from '../../../src/core/isolation.ts';
 import type { Schedule, ScheduleState } from '../../../src/core/schedules/schedule.ts';
 import type { TickDeps } from '../../../src/core/schedules/tick.ts';
-import type { Invocation } from '../../../src/core/store.ts';
 import { invocation } from '../../contract/samples.ts';
 import { event } from '../gateway.ts';
 

@@ -1,0 +1,5 @@
+/** A piece of a long list. */
+export interface Page<T> {
+  items: T[];
+  nextCursor: string | null;
+}
