@@ -316,7 +316,7 @@ export function faultsAtLevel(env: Partial<Config>, level: SecurityLevel): Confi
   for (const name of ['PYTHON_BASE_IMAGE', 'NODE_BASE_IMAGE'] as const) {
     const image = env[name];
     const isFixed = image === undefined || IMAGE_BY_DIGEST.test(image);
-    demand(name, isFixed, `must name its image by digest, as in ${image}@sha256:…,`);
+    demand(name, isFixed, `must name its image by digest, as in ${image}@sha256:…, or by its id (sha256:…),`);
   }
   return faults;
 }

@@ -83,7 +83,7 @@ export class DockerLauncher implements Launcher {
    */
   static async connect(options: DockerOptions, wanted: WantedRuntime = 'default'): Promise<DockerLauncher> {
     const engine = await EngineClient.connect(options.engine, options.host);
-    const profile = new ProfileFile(seccompProfile(options.level));
+    const profile = new ProfileFile(seccompProfile(options.level), options.instanceId);
     try {
       if (options.limitsEnabled && engine.info.MemoryLimit === false) throw new Error(NO_MEMORY_LIMIT);
       const launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options, profile);
@@ -186,6 +186,7 @@ export class DockerLauncher implements Launcher {
     const filters = { label: [`${OWNER_LABEL}=${this.#options.instanceId}`] };
     const left = await this.#engine.docker.listContainers({ all: true, filters });
     await Promise.all(left.map(({ Id }) => this.#removals.remove(Id)));
+    await this.#profile.sweep();
     return left.length;
   }
 
