@@ -1,6 +1,6 @@
-import { settings } from './config.ts';
+import { settings } from './config/settings.ts';
 
-const BEGIN = '<!-- configuration: made by `npm run docs` from src/config.ts -->';
+const BEGIN = '<!-- configuration: made by `npm run docs` from src/config/settings.ts -->';
 const END = '<!-- /configuration -->';
 
 /** The configuration as a Markdown table, one row a variable, in the order of the schema. */

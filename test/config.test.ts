@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { ConfigError, decodeKey, parseConfig } from '../src/config.ts';
+import { decodeKey } from '../src/config/decode-key.ts';
+import { ConfigError, parseConfig } from '../src/config.ts';
 
 function faultsOf(env: Record<string, string>): string[] {
   try {

@@ -1,5 +1,5 @@
+import { decodeKey } from '../config/decode-key.ts';
 import type { Config } from '../config.ts';
-import { decodeKey } from '../config.ts';
 import { loadOrCreateSecret, loadOrCreateSecretsKey, loadSigner } from '../http/key-files.ts';
 import type { Signer } from '../signing.ts';
 

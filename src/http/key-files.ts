@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readFile, unlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { type Config, decodeKey } from '../config.ts';
+import { decodeKey } from '../config/decode-key.ts';
+import type { Config } from '../config.ts';
 import { createSigner, type Signer } from '../signing.ts';
 
 const KEY_BYTES = 32;

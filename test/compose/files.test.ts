@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { parseConfig, settings } from '../../src/config.ts';
+import { settings } from '../../src/config/settings.ts';
+import { parseConfig } from '../../src/config.ts';
 import { ROOT, run, TempDir } from '../e2e/processes.ts';
 
 const read = (name: string) => readFileSync(join(ROOT, name), 'utf8');

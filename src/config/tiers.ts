@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import type { Tiers } from './core/tiers.ts';
+import type { Tiers } from '../core/tiers.ts';
 
 const bound = z.number().int().min(1).max(1_000_000).nullable();
 

@@ -1,0 +1,43 @@
+import { z } from 'zod';
+import { SECURITY_LEVELS } from '../core/isolation.ts';
+import { flag } from './values.ts';
+
+/** As engines name runtimes, and containerd its shims: `runsc`, `io.containerd.kata.v2`. */
+const OCI_RUNTIME = /^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,63}$/;
+
+/** What sandboxes are made of. */
+export const isolation = {
+  ISOLATION_MODE: z
+    .enum(['auto', 'docker', 'podman', 'bubblewrap'])
+    .default('auto')
+    .describe('What isolates functions; `auto` takes the strongest that works here'),
+  RUNTIME: z
+    .string()
+    .regex(OCI_RUNTIME, 'must be auto, gvisor, or the name of an OCI runtime such as runc, crun or kata')
+    .default('auto')
+    .describe(
+      'OCI runtime of the engine: `gvisor` or another by its name; `auto` takes gVisor where it is proved',
+    ),
+  SECURITY_LEVEL: z
+    .enum(SECURITY_LEVELS)
+    .default('basic')
+    .describe('What every sandbox must meet, or the gateway does not start'),
+  DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
+  PODMAN_HOST: z
+    .string()
+    .min(1)
+    .optional()
+    .describe("Podman's socket, as a URL; the user's or the system's own when not given"),
+  CONTAINER_HOST: z.string().min(1).optional().describe("The same by Podman's own name for it"),
+  PYTHON_BASE_IMAGE: z
+    .string()
+    .min(1)
+    .default('python:3.13-slim-bookworm')
+    .describe('Image that the Python and Bash sandboxes are built on'),
+  NODE_BASE_IMAGE: z
+    .string()
+    .min(1)
+    .default('node:24-bookworm-slim')
+    .describe('Image that the Node.js sandboxes are built on'),
+  RESOURCE_LIMITS_ENABLED: flag.default(true).describe('Enforce memory, CPU and process limits'),
+};
