@@ -39,7 +39,8 @@ find / \\( -path /proc -o -path /sys -o -path /usr \\) -prune -o -type f -print 
 env | grep -v '^CRONIUM_E' | sort
 declare -F
 type -t cat
-(for file in /proc/[0-9]*/cmdline /proc/[0-9]*/environ; do { tr '\\0' ' ' < "$file" | grep -v -e 'tr ' -e 'grep '; } 2>/dev/null; done) > /run/processes
+(for file in /proc/[0-9]*/cmdline; do { tr '\\0' ' ' < "$file" | grep -v -e 'tr ' -e 'grep '; } 2>/dev/null; done) > /run/processes
+for file in /proc/[0-9]*/environ; do { tr '\\0' '\\n' < "$file" | sort | tr '\\n' ' '; echo; } 2>/dev/null; done >> /run/processes
 sort /run/processes
 (exec 3<>/dev/tcp/127.0.0.1/${PORT}) 2>/dev/null && echo connected || echo refused
 wc -l < /proc/sysvipc/shm

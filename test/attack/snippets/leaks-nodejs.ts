@@ -67,7 +67,7 @@ export const handler = async ({ terces }) => {
   return {
     files: [...walk('/')].filter(([, isFolder]) => !isFolder).map(([path]) => path).sort(),
     environ: { ...process.env, CRONIUM_EXECUTION_ID: '' },
-    environs: pids.map((pid) => read('/proc/' + pid + '/environ')).sort(),
+    environs: pids.map((pid) => read('/proc/' + pid + '/environ').split('\\0').sort().join('\\0')).sort(),
     commands: pids.map((pid) => read('/proc/' + pid + '/cmdline')).sort(),
     globals: ['leak' in globalThis, 'leak' in {}, 'leak' in JSON.stringify],
     limits: [umask, process.cwd()],

@@ -62,7 +62,10 @@ def handler(event, context):
     while True: time.sleep(1)
 `;
 
-/** All that somebody in a sandbox can find; the same in every sandbox that nobody was in before. */
+/**
+ * All that somebody in a sandbox can find; the same in every sandbox that nobody was in before. Variables are sorted: Podman gives
+ * them to each container in an order of its own, which it draws before anybody is in there.
+ */
 export const PYTHON_FINDS = `
 import builtins, json, os, re, resource, socket, sys
 ${IPC}
@@ -98,7 +101,7 @@ def handler(event, context):
     return {
         "files": sorted(files),
         "environ": dict(os.environ, CRONIUM_EXECUTION_ID=""),
-        "environs": sorted(read("/proc/%d/environ" % pid) for pid in pids),
+        "environs": sorted(sorted(read("/proc/%d/environ" % pid).split("\\0")) for pid in pids),
         "commands": sorted(read("/proc/%d/cmdline" % pid) for pid in pids),
         "globals": [hasattr(builtins, "leak"), "leak" in sys.modules, "leak" in json.dumps.__globals__],
         "limits": [umask, os.nice(0), resource.getrlimit(resource.RLIMIT_NOFILE), os.getcwd()],
