@@ -56,6 +56,8 @@ export const PYTHON_ATTACKS: Readonly<Record<string, Attack>> = {
     code: handler(
       'n = 0\ntry:\n    while True:\n        if os.fork() == 0: time.sleep(60); os._exit(0)\n        n += 1\nexcept OSError as error:\n    return [n < 48, error.errno]',
     ),
+    // Each process costs gVisor memory of its own, and with less that would run out first.
+    memoryMb: 256,
     endings: [answers('[true,11]')],
   },
   'is a fork bomb': {
