@@ -7,8 +7,7 @@ import { onEngine } from '../on-engine.ts';
 
 const never = new AbortController().signal;
 /** A container takes its time; the thousand is worth it now and then. */
-const CONTAINERS = process.env.ATTACK_LONG === '1' ? 1_000 : 40;
-const CALLS = { docker: CONTAINERS, podman: CONTAINERS, bubblewrap: 1_000 };
+const isLong = process.env.ATTACK_LONG === '1';
 
 /** Shows what was left where one can write, then leaves something. */
 const LEAVES_NONCE = `
@@ -18,11 +17,13 @@ for at in /tmp /run /dev/shm; do : > "$at/nonce-$NONCE"; done
 echo "left $NONCE"
 `;
 
-await onEngine('docker', suite);
-await onEngine('bubblewrap', suite);
+await onEngine('docker+runsc', (engine) => suite(engine, isLong ? 1_000 : 20));
+await onEngine('docker', (engine) => suite(engine, isLong ? 1_000 : 40));
+await onEngine('podman', (engine) => suite(engine, isLong ? 1_000 : 20));
+await onEngine('bubblewrap', (engine) => suite(engine, 1_000));
 
-function suite(engine: Engine): void {
-  const count = CALLS[engine.mode];
+/** @param count calls, one after the other */
+function suite(engine: Engine, count: number): void {
   let open: OpenEngine;
   let pools: Pools;
 
