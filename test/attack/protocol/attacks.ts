@@ -11,6 +11,26 @@ export interface ProtocolAttack {
 const invalid = { code: 'invalid_response' } as const;
 /** Whatever is sent is not read any more, however long it goes on. */
 const ENDLESS = 'try:\n    while True: raw(b"x" * 65536)\nexcept OSError: pass';
+/** Gives its end of the channel to another process, by a message over a socket pair, and lets it do `work` with it when told `go`. */
+const handedOn = (work: string) => `
+import socket
+here, there = socket.socketpair()
+if os.fork() == 0:
+    here.close()
+    os.close(0)
+    os.close(1)
+    [channel] = socket.recv_fds(there, 1, 1)[1]
+    os.dup2(channel, 1)
+    there.recv(1)
+    try:
+        ${work}
+    except OSError: pass
+    there.send(b"done")
+    os._exit(0)
+there.close()
+socket.send_fds(here, [b"x"], [1])
+def go(): here.send(b"g")
+`;
 
 export const PROTOCOL_ATTACKS: Readonly<Record<string, ProtocolAttack>> = {
   'ends twice': {
@@ -119,6 +139,28 @@ export const PROTOCOL_ATTACKS: Readonly<Record<string, ProtocolAttack>> = {
   },
   'has a status of its own': {
     code: 'raw(frame(HEAD, {"statusCode": 101}) + frame(END, OK))',
+    comesTo: invalid,
+  },
+  'hands its channel on, and has another end forged after its answer': {
+    code: `${handedOn('while True: raw(frame(RESULT, "forged") + frame(END, OK))')}
+raw(frame(RESULT, "real") + frame(END, OK))
+go()
+time.sleep(30)`,
+    comesTo: { answered: '"real"' },
+  },
+  'hands its channel on, and answers after the other has': {
+    code: `${handedOn('raw(frame(RESULT, "other") + frame(END, OK))')}
+go()
+here.recv(4)
+raw(frame(RESULT, "mine") + frame(END, OK))`,
+    comesTo: { answered: '"other"' },
+  },
+  'hands its channel on, and has another write into the middle of a frame': {
+    code: `${handedOn('raw(frame(END, OK))')}
+raw(frame(RESULT, "real")[:8])
+go()
+here.recv(4)
+raw(frame(RESULT, "real")[8:] + frame(END, OK))`,
     comesTo: invalid,
   },
   'says what is not UTF-8': { code: 'raw(frame(RESULT, b\'"\\xff"\') + frame(END, OK))', comesTo: invalid },
