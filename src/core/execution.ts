@@ -1,14 +1,12 @@
 import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
-import { secretsOf } from './event.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
+import { ExecutionRecord } from './execution-record.ts';
 import { FunctionVariables } from './function-variables.ts';
 import { HeldHead } from './held-head.ts';
-import type { Invocation, InvocationStatus, Phases } from './invocation.ts';
+import type { Invocation, InvocationStatus } from './invocation.ts';
 import { type InvokeRequest, type InvokeResponse, userKeyOf } from './invoke.ts';
 import { demandIsolation } from './isolation-demand.ts';
-import { LogBuffer, redact } from './logs.ts';
-import type { Taken } from './pool.ts';
 import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
 import type { OpenReceipt } from './receipt.ts';
 import { responseOf } from './response.ts';
@@ -41,32 +39,24 @@ export class Execution {
   readonly #deps: ExecutionDeps;
   readonly #abort = new AbortController();
   readonly #head = Promise.withResolvers<InvokeResponse>();
-  readonly #phases: Phases = {};
-  readonly #createdAt = new Date();
-  readonly #logs: LogBuffer;
+  readonly #record: ExecutionRecord;
   readonly #finish: () => void;
-  #phaseBeganAt: number;
-  #taken: Taken | undefined;
   #held: HeldHead | undefined;
   #stream: ResponseStream | undefined;
   /** In raw mode, instead of a stream. */
   readonly #raw: RawBody | undefined;
   readonly #receipt: OpenReceipt | undefined;
   #signed: Promise<string> | undefined;
-  #statusCode: number | null = null;
-  #ended: Pick<Invocation, 'status' | 'exit' | 'error'> | undefined;
-  #droppedLog = false;
 
   constructor(request: InvokeRequest, spec: SandboxSpec, deps: ExecutionDeps) {
     this.#request = request;
     this.#spec = spec;
     this.#deps = deps;
-    this.#logs = new LogBuffer(deps.options.callLimits.logBytes);
+    this.#record = new ExecutionRecord(request, deps.clock, deps.options.callLimits.logBytes);
     if (request.mode === 'raw')
       this.#raw = new RawBody(deps.options.callLimits.responseBytes, (error) => this.#abort.abort(error));
     const { receipt } = request;
     if (receipt !== undefined) this.#receipt = deps.receipts?.begin({ ...request, receipt }, spec);
-    this.#phaseBeganAt = deps.clock.now();
     const finished = Promise.withResolvers<void>();
     this.finished = finished.promise;
     this.#finish = finished.resolve;
@@ -94,7 +84,7 @@ export class Execution {
   }
 
   snapshot(): Invocation {
-    return this.#record(this.#taken === undefined ? 'queued' : 'running', null, null);
+    return this.#record.underWay();
   }
 
   async #carry(): Promise<void> {
@@ -128,9 +118,9 @@ export class Execution {
         durable === undefined
           ? await admission.enter(this.#userKey, signal, tier)
           : await admission.enterBehind(this.#userKey, signal, tier);
-      this.#endPhase('admit');
-      this.#taken = await pools.take(this.#spec, signal, forceCold);
-      this.#endPhase('acquire');
+      this.#record.endPhase('admit');
+      this.#record.taken = await pools.take(this.#spec, signal, forceCold);
+      this.#record.endPhase('acquire');
       return release;
     } catch (error) {
       release?.();
@@ -149,7 +139,7 @@ export class Execution {
     const failing = pools.lastError(this.#spec);
     const { retryAfterSeconds } = admission;
     // Who has a turn and no sandbox waits for the host and not for others.
-    if (failing === null && this.#phases.admit !== undefined && pools.shortOfMemory) {
+    if (failing === null && this.#record.phases.admit !== undefined && pools.shortOfMemory) {
       const message = 'The host is short of memory, and no sandbox was booted; try again later.';
       return new GatewayError('no_capacity', message, { retryAfterSeconds });
     }
@@ -163,14 +153,14 @@ export class Execution {
       new GatewayError('function_timeout', `The function did not end within its ${timeoutMs} ms.`);
     const cancel = this.#deps.clock.after(timeoutMs, () => this.#abort.abort(late()));
     try {
-      return await this.#taken!.sandbox.run(
+      return await this.#record.taken!.sandbox.run(
         callOf(this.#request, this.#deps.options.callLimits),
         this.#observer(),
         this.#abort.signal,
       );
     } finally {
       cancel();
-      this.#endPhase('exec');
+      this.#record.endPhase('exec');
     }
   }
 
@@ -191,7 +181,7 @@ export class Execution {
           return variables.answer(request);
         },
       }),
-      injected: () => this.#endPhase('inject'),
+      injected: () => this.#record.endPhase('inject'),
       head: (head) => {
         if (this.#raw !== undefined) return this.#raw.begin();
         this.#held = new HeldHead(head, (chunks) => this.#beginStream(head, chunks));
@@ -200,22 +190,25 @@ export class Execution {
         if (this.#held?.keep(chunk)) return;
         return this.#raw === undefined ? this.#sendOn(chunk) : this.#raw.write(chunk);
       },
-      log: (chunk) => this.#logs.append(chunk),
+      log: (chunk) => this.#record.logs.append(chunk),
     };
   }
 
   #settle(outcome: Outcome): void {
-    this.#droppedLog = outcome.droppedLogBytes > 0;
+    this.#record.droppedLog = outcome.droppedLogBytes > 0;
     if (outcome.status === 'failed') {
-      const failure = this.#redacted(outcome.failure);
+      const failure = this.#record.masked(outcome.failure);
       const { code } = outcome.failure;
-      this.#ended = { status: 'failed', exit: outcome.exit, error: failure };
+      this.#record.ended = { status: 'failed', exit: outcome.exit, error: failure };
       this.#fail(
-        new GatewayError(code, failure.message, { invocationId: this.#request.id, timing: this.#phases }),
+        new GatewayError(code, failure.message, {
+          invocationId: this.#request.id,
+          timing: this.#record.phases,
+        }),
         outcome.failure,
       );
     } else {
-      this.#ended = { status: 'succeeded', exit: outcome.exit, error: null };
+      this.#record.ended = { status: 'succeeded', exit: outcome.exit, error: null };
       if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(outcome.result));
       else if (outcome.result === undefined) this.#endStream();
       // Thrown when the value is no response; the call has then failed after all.
@@ -255,9 +248,9 @@ export class Execution {
   }
 
   #answer(head: ResponseHead, body: InvokeResponse['body'], failure: RawFailure | null = null): void {
-    this.#statusCode = head.statusCode;
-    const { sandbox, start } = this.#taken!;
-    const phases = { ...this.#phases };
+    this.#record.statusCode = head.statusCode;
+    const { sandbox, start } = this.#record.taken!;
+    const phases = { ...this.#record.phases };
     const response: InvokeResponse = {
       ...head,
       invocationId: this.#request.id,
@@ -266,7 +259,7 @@ export class Execution {
       securityLevel: sandbox.level,
       phases,
       body,
-      ...(this.#raw !== undefined && { raw: { failure, ...this.#logged() } }),
+      ...(this.#raw !== undefined && { raw: { failure, ...this.#record.logged() } }),
     };
     this.#head.resolve(body instanceof Uint8Array ? this.#vouched(response, body) : response);
   }
@@ -280,8 +273,7 @@ export class Execution {
 
   /** Once, when it has ended. */
   #sign(receipt: OpenReceipt): Promise<string> {
-    const { status, exit, error } = this.#ended!;
-    this.#signed ??= receipt.sign(this.#record(status, exit, error), this.#taken?.sandbox);
+    this.#signed ??= receipt.sign(this.#record.whole(), this.#record.taken?.sandbox);
     return this.#signed;
   }
 
@@ -293,15 +285,15 @@ export class Execution {
     if (known === undefined) this.#deps.onEngineError(error);
     const { retryAfterSeconds } = known ?? {};
     const status = STATUS_AFTER[code] ?? 'failed';
-    this.#ended = {
+    this.#record.ended = {
       status,
       exit: null,
-      error: this.#redacted({ code, message: known?.message ?? messageOf(error) }),
+      error: this.#record.masked({ code, message: known?.message ?? messageOf(error) }),
     };
     this.#fail(
-      new GatewayError(code, this.#redacted({ code, message }).message, {
+      new GatewayError(code, this.#record.masked({ code, message }).message, {
         invocationId: this.#request.id,
-        timing: this.#phases,
+        timing: this.#record.phases,
         cause: error,
         ...(retryAfterSeconds !== undefined && { retryAfterSeconds }),
       }),
@@ -310,82 +302,28 @@ export class Execution {
 
   /** @param own what the function said of it */
   #fail(error: GatewayError, own?: FunctionFailure): void {
-    const failure = this.#raw && rawFailureOf(error, own, (text) => redact(text, this.#secrets));
+    const failure = this.#raw && rawFailureOf(error, own, (text) => this.#record.mask(text));
     if (failure !== undefined) {
       this.#answer(this.#raw!.head, new Uint8Array(), failure);
       return;
     }
     this.#held?.take();
-    this.#statusCode ??= error.status;
+    this.#record.statusCode ??= error.status;
     this.#head.reject(error);
     this.#stream?.fail(error);
   }
 
   async #destroy(): Promise<void> {
-    if (this.#taken !== undefined) {
-      this.#phaseBeganAt = this.#deps.clock.now();
-      await this.#taken.sandbox.destroy().catch((error) => this.#deps.onEngineError(error));
-      this.#endPhase('destroy');
+    if (this.#record.taken !== undefined) {
+      this.#record.beginPhase();
+      await this.#record.taken.sandbox.destroy().catch((error) => this.#deps.onEngineError(error));
+      this.#record.endPhase('destroy');
     }
-    const { status, exit, error } = this.#ended!;
     const receipt = this.#receipt && (await this.#sign(this.#receipt).catch(this.#deps.onEngineError));
     this.#deps.record({
-      ...this.#record(status, exit, error),
+      ...this.#record.whole(),
       endedAt: new Date(),
       ...(receipt && { receipt }),
     });
-  }
-
-  #record(status: InvocationStatus, exit: Invocation['exit'], error: Invocation['error']): Invocation {
-    const { id, event, caller, trigger = 'http', replayOf = null, durable } = this.#request;
-    return {
-      id,
-      eventId: event.id,
-      eventName: event.name,
-      eventVersion: event.current.version,
-      ownerId: event.ownerId,
-      callerId: caller.userId,
-      status,
-      start: this.#taken?.start ?? null,
-      isolation: this.#taken?.sandbox.isolation ?? null,
-      ...(this.#taken && { securityLevel: this.#taken.sandbox.level }),
-      phases: { ...this.#phases },
-      statusCode: this.#statusCode,
-      exit,
-      error,
-      ...this.#logged(),
-      createdAt: this.#createdAt,
-      endedAt: null,
-      trigger,
-      attempt: durable?.attempt ?? 1,
-      failures: durable?.failures ?? 0,
-      replayOf,
-    };
-  }
-
-  #logged(): Pick<Invocation, 'logs' | 'logsTruncated'> {
-    return {
-      logs: this.#logs.text(this.#secrets),
-      logsTruncated: this.#logs.truncated || this.#droppedLog,
-    };
-  }
-
-  get #secrets(): string[] {
-    return secretsOf(this.#request.event);
-  }
-
-  #redacted(error: { code: string; message: string; trace?: string }): NonNullable<Invocation['error']> {
-    const { code, message, trace } = error;
-    return {
-      code,
-      message: redact(message, this.#secrets),
-      ...(trace !== undefined && { trace: redact(trace, this.#secrets) }),
-    };
-  }
-
-  #endPhase(phase: keyof Phases): void {
-    const now = this.#deps.clock.now();
-    this.#phases[phase] = now - this.#phaseBeganAt;
-    this.#phaseBeganAt = now;
   }
 }
