@@ -65,7 +65,9 @@ export class BenchGateway {
     const scope = 'events:read events:write events:invoke bench';
     const token = await signToken({ sub: 'bench', scope, ttlSeconds: 7_200 }, SECRET);
     const gateway = new BenchGateway(child, port, dataDir, token, readyMs);
-    for (const runtime of RUNTIMES) await gateway.#deploy(runtime);
+    for (const runtime of RUNTIMES) {
+      await gateway.deploy({ name: `bench-${runtime}`, runtime, code: TRIVIAL[runtime] });
+    }
     return gateway;
   }
 
@@ -78,6 +80,11 @@ export class BenchGateway {
     const answer = await client.request(`${lines.join('\r\n')}\r\n\r\n`);
     this.#idle.push(client);
     return answer;
+  }
+
+  /** A connection of its own, which the caller closes. */
+  connect(): RawClient {
+    return new RawClient('127.0.0.1', this.#port);
   }
 
   /** Resolves when the pool of this runtime has as many warm sandboxes as it wants. */
@@ -105,8 +112,7 @@ export class BenchGateway {
     await rm(this.#dataDir, { recursive: true, force: true });
   }
 
-  async #deploy(runtime: Runtime): Promise<void> {
-    const event = { name: `bench-${runtime}`, runtime, code: TRIVIAL[runtime] };
+  async deploy(event: Record<string, unknown>): Promise<void> {
     await this.#json('/v1/events', { method: 'POST', body: JSON.stringify(event) });
   }
 

@@ -17,8 +17,10 @@ import { chooseRuntime } from '../src/sandbox/oci-runtime.ts';
 import { type Bare, bareBubblewrap, bareContainers } from './bare.ts';
 import { dockerExec, dockerRun } from './baselines.ts';
 import { chart } from './chart.ts';
+import { DURABLE_SIZES, type DurableResult, measureDurable } from './durable.ts';
 import { type BackendResult, measureBackend, type Size } from './measure.ts';
-import { goals, goalTable, loadTable, table } from './report.ts';
+import { queueChart } from './queue-chart.ts';
+import { durableGoals, durableTables, goals, goalTable, loadTable, table } from './report.ts';
 
 const SIZES: Readonly<Record<string, Omit<Size, 'runtimes'>>> = {
   quick: { calls: 40, sustainedMs: 2_000, clients: [1, 4] },
@@ -28,6 +30,7 @@ const SIZES: Readonly<Record<string, Omit<Size, 'runtimes'>>> = {
 const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
+    durable: { type: 'boolean', default: false },
     isolation: {
       type: 'string',
       multiple: true,
@@ -36,11 +39,13 @@ const { values } = parseArgs({
     runtime: { type: 'string', multiple: true, default: [...RUNTIMES] },
     json: { type: 'string', default: 'bench/results/latest.json' },
     svg: { type: 'string', default: 'bench/results/latest.svg' },
+    'queue-svg': { type: 'string', default: 'bench/results/queue.svg' },
   },
 });
 
+const sizeName = values.quick ? 'quick' : 'full';
 const size: Size = {
-  ...SIZES[values.quick ? 'quick' : 'full']!,
+  ...SIZES[sizeName]!,
   runtimes: RUNTIMES.filter((runtime) => values.runtime.includes(runtime)),
 };
 const say = (line: string) => process.stderr.write(`bench: ${line}\n`);
@@ -53,21 +58,39 @@ const options = detectOptions(configOfShell(), own);
 const machine = `${availableParallelism()} × ${cpus()[0]?.model ?? 'CPU'}, ${Math.round(totalmem() / 2 ** 30)} GiB, Node.js ${process.version}`;
 
 const results: BackendResult[] = [];
-for (const isolation of values.isolation) {
+for (const isolation of values.durable ? [] : values.isolation) {
   try {
     results.push(await (isolation === 'bubblewrap' ? measureBubblewrap() : measureContainers(isolation)));
   } catch (error) {
     say(`${isolation} is left out: ${messageOf(error)}`);
   }
 }
+let durable: DurableResult | undefined;
+try {
+  durable = await measureDurable(DURABLE_SIZES[sizeName], say);
+} catch (error) {
+  say(`durable work is left out: ${messageOf(error)}`);
+}
 
-const found = goals(results);
-process.stdout.write(`${machine}\n\n${table(results)}\n\n${loadTable(results)}\n\n${goalTable(found)}\n`);
-for (const path of [values.json, values.svg]) await mkdir(dirname(path), { recursive: true });
-await writeFile(values.json, `${JSON.stringify({ machine, size, results, goals: found }, null, 2)}\n`);
-await writeFile(values.svg, chart(results, machine));
-say(`written: ${values.json}, ${values.svg}`);
-if (results.length === 0) process.exitCode = 1;
+const found = [...goals(results), ...(durable === undefined ? [] : durableGoals(durable))];
+const tables = [
+  machine,
+  ...(results.length > 0 ? [table(results), loadTable(results)] : []),
+  ...(durable === undefined ? [] : [durableTables(durable)]),
+  goalTable(found),
+];
+process.stdout.write(`${tables.join('\n\n')}\n`);
+const json = `${JSON.stringify({ machine, size, results, durable, goals: found }, null, 2)}\n`;
+await save(values.json, json);
+if (results.length > 0) await save(values.svg, chart(results, machine));
+if (durable !== undefined) await save(values['queue-svg'], queueChart(durable.claims, machine));
+if (found.length === 0) process.exitCode = 1;
+
+async function save(path: string, text: string): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  await writeFile(path, text);
+  say(`written: ${path}`);
+}
 
 /** @param isolation `podman`, or `docker+` and a runtime of it */
 async function measureContainers(isolation: string): Promise<BackendResult> {

@@ -22,34 +22,15 @@ export async function claimRates(
 ): Promise<ClaimRate[]> {
   await using store = await openStore({ ...location, secretsKey: randomBytes(32) });
   const events: Event[] = [];
-  for (let owner = 0; owner < OWNERS; owner++) {
-    events.push(
-      await store.events.create(`owner-${owner}`, {
-        name: `bench-${owner}`,
-        runtime: 'bash',
-        code: 'true',
-        description: '',
-        auth: 'jwt',
-        enabled: true,
-        limits: { timeoutMs: 1_000, memoryMb: 64, cpus: 1 },
-        env: {},
-        secrets: {},
-      }),
-    );
-  }
-  const request = (index: number): NewInvocation => ({
-    id: uuidv7(),
-    event: events[index % OWNERS]!,
-    caller: { userId: 'bench', tier: null },
-    trigger: 'async',
-    payload: { index },
-  });
+  for (let owner = 0; owner < OWNERS; owner++) events.push(await benchEvent(store, `owner-${owner}`));
   const rates: ClaimRate[] = [];
   let waiting = 0;
   for (const backlog of backlogs) {
     for (; waiting < backlog; waiting += BATCH) {
       const count = Math.min(BATCH, backlog - waiting);
-      await store.queue.enqueue(Array.from({ length: count }, (_, index) => request(index)));
+      await store.queue.enqueue(
+        Array.from({ length: count }, (_, index) => benchRequest(events[index % OWNERS]!, { index })),
+      );
       if (count < BATCH) waiting -= BATCH - count;
     }
     const { taken, seconds } = await drain(store, Math.min(claims, backlog));
@@ -57,6 +38,24 @@ export async function claimRates(
     rates.push({ backlog, claimsPerSecond: Math.round(taken / seconds) });
   }
   return rates;
+}
+
+export function benchEvent(store: Store, owner: string): Promise<Event> {
+  return store.events.create(owner, {
+    name: `bench-${owner}`,
+    runtime: 'bash',
+    code: 'true',
+    description: '',
+    auth: 'jwt',
+    enabled: true,
+    limits: { timeoutMs: 1_000, memoryMb: 64, cpus: 1 },
+    env: {},
+    secrets: {},
+  });
+}
+
+export function benchRequest(event: Event, payload: unknown): NewInvocation {
+  return { id: uuidv7(), event, caller: { userId: 'bench', tier: null }, trigger: 'async', payload };
 }
 
 async function drain(store: Store, count: number): Promise<{ taken: number; seconds: number }> {

@@ -27,6 +27,7 @@ export class RawClient {
     this.#socket.on('close', () => this.#fail?.(new Error('the gateway closed the connection')));
   }
 
+  /** @param head with its empty line, and a body of one byte a character after it */
   request(head: string): Promise<RawAnswer> {
     return new Promise((resolve, reject) => {
       const beganAt = performance.now();

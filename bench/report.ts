@@ -1,3 +1,4 @@
+import type { DurableResult } from './durable.ts';
 import type { BackendResult, RuntimeResult } from './measure.ts';
 
 /** One thing that the gateway is to be measured by, as a ratio or difference within one run. */
@@ -91,6 +92,43 @@ export function loadTable(results: readonly BackendResult[]): string {
   return [
     '| isolation | runtime | load | p50 | p99 | a second | warm |',
     '| --- | --- | --- | --- | --- | --- | --- |',
+    ...rows,
+  ].join('\n');
+}
+
+export function durableGoals({ gateway, claims }: DurableResult): Goal[] {
+  return [
+    atMost('webhook accepted durably on SQLite, p50, ms', gateway.oneByOne.p50, 3),
+    atLeast(`webhooks accepted a second, ${gateway.connections} connections`, gateway.perSecond, 1_000),
+    // Of the fastest: the first claims are made by code that is not compiled yet.
+    ...claims.map(({ database, rates }) => {
+      const best = Math.max(...rates.map(({ claimsPerSecond }) => claimsPerSecond));
+      return atLeast(
+        `${database}: claims a second with ${rates.at(-1)?.backlog} waiting / at best`,
+        (rates.at(-1)?.claimsPerSecond ?? 0) / best,
+        0.5,
+      );
+    }),
+  ];
+}
+
+export function durableTables({ gateway, bare, claims }: DurableResult): string {
+  const accepting = Object.entries({ 'gateway, over HTTP': gateway, 'bare inserts': bare }).map(
+    ([name, { oneByOne, perSecond }]) =>
+      `| ${name} | ${ms(oneByOne.p50)} | ${ms(oneByOne.p99)} | ${Math.round(perSecond)} |`,
+  );
+  const backlogs = claims[0]?.rates.map(({ backlog }) => backlog) ?? [];
+  const rows = claims.map(
+    ({ database, rates }) =>
+      `| ${database} | ${rates.map(({ claimsPerSecond }) => claimsPerSecond).join(' | ')} |`,
+  );
+  return [
+    `| accepting durably, SQLite | p50 | p99 | a second, ${gateway.connections} at once |`,
+    '| --- | --- | --- | --- |',
+    ...accepting,
+    '',
+    `| claims a second, with waiting | ${backlogs.join(' | ')} |`,
+    `| --- |${' --- |'.repeat(backlogs.length)}`,
     ...rows,
   ].join('\n');
 }

@@ -32,17 +32,17 @@ export async function timeEach(
 export async function roundsPerSecond(
   workers: number,
   durationMs: number,
-  round: () => Promise<void>,
+  round: (worker: number) => Promise<void>,
 ): Promise<number> {
   const beganAt = performance.now();
   let rounds = 0;
-  const loop = async () => {
+  const loop = async (worker: number) => {
     while (performance.now() - beganAt < durationMs) {
-      await round();
+      await round(worker);
       rounds += 1;
     }
   };
-  await Promise.all(Array.from({ length: workers }, loop));
+  await Promise.all(Array.from({ length: workers }, (_, worker) => loop(worker)));
   return (rounds * 1_000) / (performance.now() - beganAt);
 }
 
