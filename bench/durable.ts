@@ -8,6 +8,7 @@ import { openStore } from '../src/store/store.ts';
 import { findPostgres, startPostgres } from '../test/postgres.ts';
 import { BenchGateway } from './gateway.ts';
 import { benchEvent, benchRequest, type ClaimRate, claimRates } from './queue.ts';
+import type { RawClient } from './raw-client.ts';
 import { pause, roundsPerSecond, type Summary, summarize } from './stats.ts';
 
 /** How fast work is taken that nobody waits for, one after another and from many connections at once. */
@@ -73,23 +74,25 @@ export async function measureDurable(size: DurableSize, say: (line: string) => v
 
 async function gatewayAccepts({ oneByOne, loadMs }: DurableSize): Promise<Accepting> {
   const gateway = await BenchGateway.start('bubblewrap', ACCEPTING_ONLY);
-  const clients = Array.from({ length: CONNECTIONS }, () => gateway.connect());
+  const clients: RawClient[] = [];
+  // Not before it is used: one that is idle for long is closed.
+  const clientOf = (worker: number) => (clients[worker] ??= gateway.connect());
   try {
     const auth = { type: 'webhook', scheme: 'standard', secret: `whsec_${KEY.toString('base64')}` };
     await gateway.deploy({ name: 'hook', runtime: 'bash', code: 'true', auth });
-    const send = async (client = clients[0]!) => {
-      const { status, ms } = await client.request(signedRequest());
+    const send = async (worker: number) => {
+      const { status, ms } = await clientOf(worker).request(signedRequest());
       if (status !== 202) throw new Error(`a webhook was answered with ${status}`);
       return ms;
     };
     // What is compiled only now must not count.
-    for (let n = 0; n < WARM_UP; n++) await send();
+    for (let n = 0; n < WARM_UP; n++) await send(0);
     return await accepting(
       oneByOne,
       loadMs,
-      () => send(),
+      () => send(0),
       async (worker) => {
-        await send(clients[worker]);
+        await send(worker);
       },
     );
   } finally {
