@@ -4,7 +4,7 @@ import type { Event } from '../core/event.ts';
 import { withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
-import { callbackOf } from './async.ts';
+import { callbackOf, demandNoReceipt } from './async.ts';
 import { decode, parseJson, readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, remoteAddressOf } from './context.ts';
@@ -62,6 +62,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
     ...(parent && { traceparent: formatTraceparent(parent) }),
   };
   if (type === 'Event') {
+    demandNoReceipt(c);
     await deps.enqueuer.enqueue({ ...request, trigger: 'async', ...callbackOf(c, userId) });
     return new Response(null, { status: 202, headers: commonHeaders(requestId, event) });
   }

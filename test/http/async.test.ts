@@ -79,6 +79,17 @@ describe('a call that is not waited for', () => {
     expect(await gateway.store.queue.depth()).toMatchObject({ queued: 0 });
   });
 
+  test('has no receipt, and who asks for one is told which header to leave out', async () => {
+    const response = await call({ ...RESPOND_ASYNC, 'x-cronium-receipt': 'true' });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({ detail: expect.stringContaining('X-Cronium-Receipt') });
+    const lambda = '/2015-03-31/functions/hello/invocations';
+    const event = { 'x-amz-invocation-type': 'Event', 'x-cronium-receipt': 'true' };
+    expect((await call(event, lambda, { body: '{}' })).status).toBe(400);
+    expect(await gateway.store.queue.depth()).toMatchObject({ queued: 0 });
+    expect((await call({ ...RESPOND_ASYNC, 'x-cronium-receipt': 'false' })).status).toBe(202);
+  });
+
   test('is 503 with a time to come again when it cannot be stored', async () => {
     await using away = await Harness.open({
       enqueuer: {
