@@ -179,3 +179,47 @@ describe('admission', () => {
     expect([admission.running, admission.queued, callers.size]).toEqual([0, 0, 0]);
   });
 });
+
+describe('what nobody waits for', () => {
+  test('gives way to everybody who waits, and leaves their own user a place', async () => {
+    const admission = new Admission({ maxRunning: 2, maxQueued: 10 });
+    const releases: Release[] = [];
+    const order: string[] = [];
+    const note = (name: string) => (release: Release) => {
+      order.push(name);
+      releases.push(release);
+    };
+    for (const name of ['behind 1', 'behind 2', 'behind 3'])
+      admission.enterBehind('batch', never).then(note(name));
+    await settle();
+    expect(order).toEqual(['behind 1', 'behind 2']);
+    // Comes last, and is first.
+    admission.enter('batch', never).then(note('waited for'));
+    admission.enter('other', never).then(note('another’s'));
+    await settle();
+    for (const release of releases.splice(0)) release();
+    await settle();
+    expect(order.slice(2).sort()).toEqual(['another’s', 'waited for']);
+    for (const release of releases.splice(0)) release();
+    await settle();
+    expect(order.at(-1)).toBe('behind 3');
+    for (const release of releases.splice(0)) release();
+    expect([admission.running, admission.queued]).toEqual([0, 0]);
+  });
+
+  test('takes all slots of its user but one', async () => {
+    const admission = new Admission({ maxRunning: 10, maxQueued: 10 });
+    const allowance = { concurrency: 3, ratePerMinute: null };
+    const begun: string[] = [];
+    const leaving = new AbortController();
+    for (const name of ['a', 'b'])
+      admission.enterBehind('user', never, allowance).then(() => begun.push(name));
+    const third = admission.enterBehind('user', leaving.signal, allowance);
+    await settle();
+    expect(begun).toEqual(['a', 'b']);
+    await admission.enter('user', never, allowance);
+    leaving.abort(new Error('left'));
+    await expect(third).rejects.toThrow('left');
+    expect([admission.running, admission.queued]).toEqual([3, 0]);
+  });
+});

@@ -10,6 +10,8 @@ export interface GroupCommitOptions {
   onEnqueued: () => void;
   /** Invocations a write. */
   batchSize?: number;
+  /** Of their bodies, a write; one that is larger is written alone. */
+  batchBytes?: number;
   /** Invocations that may wait to be written. */
   capacity?: number;
 }
@@ -27,7 +29,7 @@ export class GroupCommit implements Enqueuer {
   #writing: Promise<void> | undefined;
 
   constructor(options: GroupCommitOptions) {
-    this.#options = { batchSize: 256, capacity: 10_000, ...options };
+    this.#options = { batchSize: 256, batchBytes: 8 * 2 ** 20, capacity: 10_000, ...options };
   }
 
   async enqueue(request: EnqueueRequest): Promise<Enqueued> {
@@ -51,9 +53,20 @@ export class GroupCommit implements Enqueuer {
     // What arrives in the same turn of the event loop comes along.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
-      await this.#write(this.#waiting.splice(0, this.#options.batchSize));
+      await this.#write(this.#waiting.splice(0, this.#groupLength()));
     }
     this.#writing = undefined;
+  }
+
+  /** How many of those who wait are written together: a large group would stop everybody else while it is. */
+  #groupLength(): number {
+    const { batchSize, batchBytes } = this.#options;
+    let bytes = 0;
+    const tooMany = this.#waiting.findIndex(({ request }, index) => {
+      bytes += bodyLength(request.payload);
+      return index === batchSize || (index > 0 && bytes > batchBytes);
+    });
+    return tooMany === -1 ? this.#waiting.length : tooMany;
   }
 
   async #write(group: readonly Waiting[]): Promise<void> {
@@ -71,4 +84,10 @@ export class GroupCommit implements Enqueuer {
       for (const one of group) await this.#write([one]);
     }
   }
+}
+
+/** What is big in a payload is its body; the rest is bounded by what a request's head may be. */
+function bodyLength(payload: unknown): number {
+  const body = typeof payload === 'object' && payload !== null && 'body' in payload ? payload.body : payload;
+  return typeof body === 'string' ? body.length : 0;
 }
