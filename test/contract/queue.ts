@@ -9,7 +9,7 @@ const LEASE = 'gateway:1';
 const OTHER = 'other:1';
 const LEASE_MS = 60_000;
 
-const RECORD: AttemptRecord = {
+export const RECORD: AttemptRecord = {
   start: 'warm',
   isolation: 'bubblewrap',
   phases: { exec: 1 },
@@ -145,6 +145,37 @@ export function queueContract(name: string, open: () => Promise<Store>): void {
       expect(names.size).toBe(140);
     });
 
+    describe('an event that runs so often at once', () => {
+      const bounded = (concurrency: number) =>
+        store.events.create('alice', draft({ name: 'bounded', async: { concurrency } }));
+
+      test('is claimed no further, and again when one has ended, while others are', async () => {
+        await enqueue(await bounded(2), 5);
+        const other = await deploy('other');
+        await enqueue(other, 3);
+        const claimed = await claim(10);
+        const held = claimed.filter(({ eventName }) => eventName === 'bounded');
+        expect([held.length, claimed.length]).toEqual([2, 5]);
+        expect(await claim(10)).toEqual([]);
+        await store.queue.end(held[0]!, { status: 'succeeded', record: RECORD, failed: false });
+        expect(await claim(10)).toHaveLength(1);
+        await store.queue.retry(held[1]!, { record: RECORD, delayMs: 0, failed: true });
+        expect(await claim(10)).toHaveLength(1);
+      });
+
+      test('is so over all gateways that claim at once', async () => {
+        await enqueue(await bounded(3), 12);
+        const held: Claimed[] = [];
+        for (let round = 0; round < 4; round++) {
+          const claims = await Promise.all([1, 2, 3, 4].map((run) => claim(2, `gateway-${run}:1`)));
+          held.push(...claims.flat());
+          expect(held.length).toBeLessThanOrEqual(3);
+        }
+        // One that finds another counting takes nothing, and asks again.
+        expect(held).toHaveLength(3);
+      });
+    });
+
     test('what is due later is not claimed, and says when it is', async () => {
       const event = await deploy();
       expect(await store.queue.nextDueMs()).toBeUndefined();
@@ -168,6 +199,22 @@ export function queueContract(name: string, open: () => Promise<Store>): void {
         expect(new Set(idsOf(answers)).size).toBe(1);
         expect(answers.filter(({ duplicate }) => !duplicate)).toHaveLength(1);
         expect(await claim(10)).toHaveLength(1);
+      });
+
+      test('in one write with others runs once, whether it was there before or not', async () => {
+        const event = await deploy();
+        const keyed = (key: string) => request(event, { dedup: { ...dedup(), key } });
+        const before = keyed('a');
+        await store.queue.enqueue([before]);
+        const [a1, b1, b2, a2, free] = [keyed('a'), keyed('b'), keyed('b'), keyed('a'), request(event)];
+        expect(await store.queue.enqueue([a1, b1, b2, a2, free])).toEqual([
+          { id: before.id, duplicate: true },
+          { id: b1.id, duplicate: false },
+          { id: b1.id, duplicate: true },
+          { id: before.id, duplicate: true },
+          { id: free.id, duplicate: false },
+        ]);
+        expect(idsOf(await claim(10))).toEqual([before.id, b1.id, free.id]);
       });
 
       test('of several askers at once one is first', async () => {

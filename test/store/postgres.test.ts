@@ -3,6 +3,7 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config.ts';
 import { openStore } from '../../src/store/store.ts';
+import { deliveriesContract } from '../contract/deliveries.ts';
 import { queueContract } from '../contract/queue.ts';
 import { draft, invocation, storeContract } from '../contract/store.ts';
 import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
@@ -43,6 +44,7 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
   afterAll(() => server?.[Symbol.asyncDispose]());
 
   queueContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
+  deliveriesContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
   storeContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
 
   describe('a database', () => {

@@ -6,6 +6,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { EventAuth } from '../../src/core/event.ts';
 import { openStore } from '../../src/store/store.ts';
+import { deliveriesContract } from '../contract/deliveries.ts';
 import { queueContract } from '../contract/queue.ts';
 import { draft, invocation, storeContract } from '../contract/store.ts';
 
@@ -20,6 +21,7 @@ beforeEach(async () => {
 afterEach(() => rm(directory, { recursive: true, force: true }));
 
 queueContract('SQLite in a file', () => openStore({ path, secretsKey }));
+deliveriesContract('SQLite in a file', () => openStore({ path, secretsKey }));
 storeContract('SQLite in a file', () => openStore({ path, secretsKey }));
 storeContract('SQLite in memory', () => openStore({ path: ':memory:', secretsKey }));
 

@@ -44,38 +44,73 @@ async function takeKeys(
   requests: readonly NewInvocation[],
 ): Promise<Map<string, string>> {
   const firstOf = new Map<string, string>();
-  // In one order everywhere: two gateways that wait for each other's keys would be a deadlock.
-  const keyed = requests
-    .flatMap(({ id, dedup }) => (dedup === undefined ? [] : [{ id, dedup }]))
-    .sort((a, b) => compare(a.dedup.scope, b.dedup.scope) || compare(a.dedup.key, b.dedup.key));
-  for (const { id, dedup } of keyed) {
+  const asked = new Map<string, KeyRow>();
+  for (const { id, dedup } of requests) {
+    if (dedup === undefined) continue;
     const [scope, key] = [withoutNul(dedup.scope), withoutNul(dedup.key)];
-    const now = dialect.now();
-    const taken = await tx
-      .insertInto('dedup_keys')
-      .values((eb) => ({ scope, key, invocation_id: id, expires_at: eb(now, '+', dedup.ttlMs) }))
-      .onConflict((conflict) =>
-        conflict
-          .columns(['scope', 'key'])
-          .doUpdateSet((eb) => ({
-            invocation_id: eb.ref('excluded.invocation_id'),
-            expires_at: eb.ref('excluded.expires_at'),
-          }))
-          .where('dedup_keys.expires_at', '<=', now),
-      )
-      .returning('invocation_id')
-      .executeTakeFirst();
-    if (taken !== undefined) continue;
+    const name = nameOf({ scope, key });
+    const first = asked.get(name);
+    if (first === undefined) asked.set(name, { scope, key, invocation_id: id, ttlMs: dedup.ttlMs });
+    else firstOf.set(id, first.invocation_id);
+  }
+  // In one order everywhere: two gateways that wait for each other's keys would be a deadlock.
+  const keys = [...asked.values()].sort((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
+  const before = new Map<string, string>();
+  for (let from = 0; from < keys.length; from += ROWS_PER_INSERT) {
+    const some = keys.slice(from, from + ROWS_PER_INSERT);
+    for (const [id, first] of await insertKeys(tx, dialect, some)) before.set(id, first);
+  }
+  for (const [id, first] of firstOf) firstOf.set(id, before.get(first) ?? first);
+  for (const [id, first] of before) firstOf.set(id, first);
+  return firstOf;
+}
+
+/** Inserts keys that all differ. Resolves to those that are others' already: the id that asked, with the id that was first. */
+async function insertKeys(
+  tx: Database,
+  dialect: StoreDialect,
+  keys: readonly KeyRow[],
+): Promise<Map<string, string>> {
+  const now = dialect.now();
+  const taken = await tx
+    .insertInto('dedup_keys')
+    .values((eb) => keys.map(({ ttlMs, ...row }) => ({ ...row, expires_at: eb(now, '+', ttlMs) })))
+    .onConflict((conflict) =>
+      conflict
+        .columns(['scope', 'key'])
+        .doUpdateSet((eb) => ({
+          invocation_id: eb.ref('excluded.invocation_id'),
+          expires_at: eb.ref('excluded.expires_at'),
+        }))
+        .where('dedup_keys.expires_at', '<=', now),
+    )
+    .returning(['scope', 'key'])
+    .execute();
+  const before = new Map<string, string>();
+  if (taken.length === keys.length) return before;
+  const ours = new Set(taken.map(nameOf));
+  for (const row of keys) {
+    if (ours.has(nameOf(row))) continue;
     const first = await tx
       .selectFrom('dedup_keys')
       .select('invocation_id')
-      .where('scope', '=', scope)
-      .where('key', '=', key)
+      .where('scope', '=', row.scope)
+      .where('key', '=', row.key)
       .executeTakeFirstOrThrow();
-    firstOf.set(id, first.invocation_id);
+    before.set(row.invocation_id, first.invocation_id);
   }
-  return firstOf;
+  return before;
 }
+
+interface KeyRow {
+  scope: string;
+  key: string;
+  invocation_id: string;
+  ttlMs: number;
+}
+
+/** Neither of the two has a NUL in it. */
+const nameOf = ({ scope, key }: Pick<KeyRow, 'scope' | 'key'>) => `${scope}\0${key}`;
 
 const compare = (a: string, b: string) => (a < b ? -1 : a > b ? 1 : 0);
 
