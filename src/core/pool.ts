@@ -1,10 +1,11 @@
-import { GatewayError, messageOf } from '../errors.ts';
+import { GatewayError } from '../errors.ts';
 import type { BootBudget } from './boot-budget.ts';
+import { BootHistory } from './boot-history.ts';
 import type { Clock } from './clock.ts';
 import type { Runtime } from './event.ts';
 import type { StartKind } from './invocation.ts';
 import type { SecurityLevel } from './isolation.ts';
-import { bootBackoffMs, type PoolTargets, planPool } from './pool-plan.ts';
+import { type PoolTargets, planPool } from './pool-plan.ts';
 import type { Sandbox, SandboxBackend, SandboxSpec } from './sandbox.ts';
 import { type Slot, Slots } from './slots.ts';
 import { type Waiter, Waiters } from './waiters.ts';
@@ -62,13 +63,9 @@ export class Pool {
   #suspension: GatewayError | null = null;
   /** Boots and destructions under way, so that `close` can wait for the last of them. */
   readonly #engineWork = new Set<Promise<unknown>>();
-  readonly #counts = { warm: 0, cold: 0, bootFailures: 0 };
-  /** That the last one booted from; `undefined` before the first. */
-  #image: string | null | undefined;
+  readonly #boots = new BootHistory();
+  readonly #counts = { warm: 0, cold: 0 };
   #lastDemandAt: number | null = null;
-  #notBefore = Number.NEGATIVE_INFINITY;
-  #failuresInRow = 0;
-  #lastError: GatewayError | null = null;
   #timer: { at: number; cancel: () => void } | undefined;
 
   constructor(key: string, spec: SandboxSpec, targets: PoolTargets, deps: PoolDeps) {
@@ -113,7 +110,7 @@ export class Pool {
 
   /** Why the last boot failed; `null` once one succeeded. */
   get lastError(): GatewayError | null {
-    return this.#lastError;
+    return this.#boots.lastError;
   }
 
   /**
@@ -162,7 +159,7 @@ export class Pool {
         waiters: this.#waiters.size,
         lastDemandAt: this.#lastDemandAt,
         bootsAllowed: this.#deps.budget.allowed,
-        notBefore: this.#notBefore,
+        notBefore: this.#boots.notBefore,
       },
       this.#targets,
       now,
@@ -170,7 +167,7 @@ export class Pool {
     for (const id of plan.retire) this.#retire(this.#slots.get(id));
     for (let i = 0; i < plan.start; i++) this.#startBoot(null);
     if (plan.nextAt !== null) this.#pumpIn(Math.max(1, plan.nextAt - now));
-    if (this.#coldWaiters.size > 0 && now < this.#notBefore) this.#pumpIn(this.#notBefore - now);
+    if (this.#coldWaiters.size > 0 && now < this.#boots.notBefore) this.#pumpIn(this.#boots.notBefore - now);
   }
 
   /** Gives up a warm sandbox so that another may boot in its place; resolves when it is gone, `undefined` when none is warm. */
@@ -195,8 +192,8 @@ export class Pool {
       waiting: this.waiting,
       warmStarts: this.#counts.warm,
       coldStarts: this.#counts.cold,
-      bootFailures: this.#counts.bootFailures,
-      lastError: this.#lastError?.message ?? null,
+      bootFailures: this.#boots.failures,
+      lastError: this.#boots.lastError?.message ?? null,
     };
   }
 
@@ -217,7 +214,7 @@ export class Pool {
   }
 
   #bootForColdWaiters(): void {
-    if (this.#deps.clock.now() < this.#notBefore) return;
+    if (this.#deps.clock.now() < this.#boots.notBefore) return;
     while (this.#coldWaiters.size > 0 && this.#deps.budget.allowed > 0) {
       if (this.#slots.size >= this.#targets.max && !this.yieldOne()) return;
       this.#startBoot(this.#coldWaiters.shift()!);
@@ -252,13 +249,7 @@ export class Pool {
   }
 
   #booted(slot: Slot, sandbox: Sandbox, coldWaiter: Waiter<Taken> | null): void {
-    if (this.#failuresInRow > 0 || (this.#image !== undefined && this.#image !== sandbox.image)) {
-      this.#deps.onDisturbance();
-    }
-    this.#image = sandbox.image;
-    this.#failuresInRow = 0;
-    this.#lastError = null;
-    this.#notBefore = Number.NEGATIVE_INFINITY;
+    if (this.#boots.succeeded(sandbox.image)) this.#deps.onDisturbance();
     slot.sandbox = sandbox;
     slot.readyAt = this.#deps.clock.now();
     this.#slots.move(slot, 'ready');
@@ -277,15 +268,9 @@ export class Pool {
       coldWaiter?.refuse(this.#closing.signal.reason);
       return;
     }
-    this.#counts.bootFailures += 1;
-    this.#failuresInRow += 1;
-    this.#lastError =
-      error instanceof GatewayError
-        ? error
-        : new GatewayError('engine_unavailable', messageOf(error), { cause: error });
-    this.#notBefore = this.#deps.clock.now() + bootBackoffMs(this.#failuresInRow, this.#deps.random());
+    const failure = this.#boots.failed(error, this.#deps.clock.now(), this.#deps.random());
     this.#deps.onEngineError(this.key, error);
-    coldWaiter?.refuse(this.#lastError);
+    coldWaiter?.refuse(failure);
   }
 
   /** Ownership goes to the caller; the slot stays only to be counted until the sandbox is gone. */
