@@ -28,7 +28,8 @@ export class EngineAway extends Error {
 }
 
 const KEPT_CONNECTION_MS = 5_000;
-const PROBE_TIMEOUT_MS = 5_000;
+/** Before it says what it is, Podman asks the host who packaged its programs: seconds, where the host is busy. */
+const PROBE_TIMEOUT_MS = 15_000;
 
 /** A connection to an engine that speaks Docker's API, and what the engine is. */
 export class EngineClient {
