@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ROOT } from '../e2e/processes.ts';
 import { eventuallyNone } from '../traces.ts';
+import { podmanVariant } from './podman.ts';
 import { findCompose, Stack } from './stack.ts';
 
 const BUILD_TIMEOUT_MS = 240_000;
@@ -244,4 +245,6 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     expect(await stack.left()).toEqual([]);
     expect(await eventuallyNone(() => stack.sandboxes(instanceId))).toEqual([]);
   });
+
+  podmanVariant(() => stack);
 });
