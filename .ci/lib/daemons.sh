@@ -45,7 +45,8 @@ TOML
 launch() {
   local name=$1
   shift
-  setsid "$@" >"$LOGS/$name.log" 2>&1 </dev/null 9>&- &
+  # Not in the checkout: what ends containers that ran out of memory notes it in the folder it is in.
+  setsid env -C "$RUN" "$@" >"$LOGS/$name.log" 2>&1 </dev/null 9>&- &
   printf '%s\n' "$!" >"$RUN/$name.started"
 }
 

@@ -10,8 +10,8 @@ import { postgresStore, type Store, sqliteStore } from './stores.ts';
 
 /** A few in every run of the tests; the figures in the documentation are of many. */
 const KILLS = Number(process.env.CRONIUM_KILLS ?? 6);
-/** From the process's start: some die before they listen, some in the middle of the work of others. */
-const LONGEST_LIFE_MS = 1_500;
+/** Long enough that work gets done between most deaths: ten of them in the middle of one invocation end it. */
+const LONGEST_LIFE_MS = 3_000;
 const POOLS = { POOL_MIN: '0', POOL_TARGET: '2', MAX_CONCURRENT_EXECUTIONS: '4' };
 const PRELOAD = new URL('./kill-at.ts', import.meta.url).href;
 
