@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # Debian packages of the engines and of the database server. Sourced by .ci/engines.
 
-PACKAGES=(docker.io docker-compose containerd runc podman conmon catatonit iptables bubblewrap mmdebstrap python3 util-linux procps ca-certificates postgresql chromium libfaketime)
+PACKAGES=(docker.io docker-compose containerd runc podman conmon catatonit iptables bubblewrap apparmor mmdebstrap python3 util-linux procps ca-certificates postgresql chromium libfaketime)
 # gVisor is not in every Debian release; without it the daemon has no runtime of that name.
 OPTIONAL_PACKAGES=(runsc)
 

@@ -24,6 +24,7 @@ async function serve(options: { listen: string; engine?: string }): Promise<void
     listen,
     engine,
     images: await ownImages(RUNTIMES_DIR, baseImages(config)),
+    appArmorProfile: config.APPARMOR_PROFILE,
     onDenied: (reason) => process.stderr.write(`cronium: denied: ${reason}\n`),
   });
   process.stderr.write(`cronium: the gateway's part of ${engine} is at ${listen}\n`);

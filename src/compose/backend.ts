@@ -32,6 +32,7 @@ export async function openBackend(
   parts.defer(() => backend.close());
   for (const { name, reason } of refusals)
     own.onProgress(`${name} is stronger and cannot be used here: ${reason}`);
+  for (const note of backend.notes ?? []) log.info({ isolation: backend.isolation }, note);
   const swept = await backend.sweep();
   if (swept > 0) log.info({ swept }, 'removed sandboxes that an earlier run left');
   signal?.throwIfAborted();

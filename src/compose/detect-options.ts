@@ -7,11 +7,16 @@ export function detectOptions(
   config: Config,
   own: { instanceId: string; onProgress: (line: string) => void; onEngineError: (error: unknown) => void },
 ): DetectOptions {
-  const { RESOURCE_LIMITS_ENABLED: limitsEnabled, SECURITY_LEVEL: level } = config;
+  const {
+    RESOURCE_LIMITS_ENABLED: limitsEnabled,
+    SECURITY_LEVEL: level,
+    APPARMOR_PROFILE: appArmorProfile,
+  } = config;
   const engine = {
     ...own,
     limitsEnabled,
     level,
+    appArmorProfile,
     runtimesDir: RUNTIMES_DIR,
     baseImages: baseImages(config),
   };
@@ -24,6 +29,7 @@ export function detectOptions(
       instanceId: own.instanceId,
       limitsEnabled,
       level,
+      appArmorProfile,
       runtimesDir: RUNTIMES_DIR,
       node: process.execPath,
     },

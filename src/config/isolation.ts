@@ -22,6 +22,13 @@ export const isolation = {
     .enum(SECURITY_LEVELS)
     .default('basic')
     .describe('What every sandbox must meet, or the gateway does not start'),
+  APPARMOR_PROFILE: z
+    .string()
+    .regex(/^(?!unconfined$)[a-zA-Z][\w.-]{0,63}$/, 'must be the name of a profile, and not unconfined')
+    .optional()
+    .describe(
+      'AppArmor profile that sandboxes must have; `cronium-sandbox` from enhanced on, where it is loaded, when not given',
+    ),
   DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
   PODMAN_HOST: z
     .string()

@@ -129,6 +129,8 @@ export interface SandboxBackend {
   readonly kernel: Kernel;
   /** The level of all its sandboxes. A backend that does not meet the level asked of it is refused, and never lowers it. */
   readonly level: SecurityLevel;
+  /** What an operator should know of its host, in words. */
+  readonly notes?: readonly string[];
   /**
    * Resolves when the sandbox's agent has answered.
    * Rejects with `engine_unavailable` when the engine does not do it, with `signal.reason` when aborted; nothing is left then.

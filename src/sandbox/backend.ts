@@ -19,6 +19,7 @@ export class AgentBackend implements SandboxBackend {
   readonly isolation: string;
   readonly kernel: Kernel;
   readonly level: SecurityLevel;
+  readonly notes: readonly string[];
   readonly #launcher: Launcher;
 
   constructor(launcher: Launcher) {
@@ -26,6 +27,7 @@ export class AgentBackend implements SandboxBackend {
     this.isolation = launcher.isolation;
     this.kernel = launcher.kernel;
     this.level = launcher.level;
+    this.notes = launcher.notes ?? [];
   }
 
   async create(spec: SandboxSpec, signal: AbortSignal): Promise<Sandbox> {

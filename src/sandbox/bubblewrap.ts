@@ -21,6 +21,8 @@ export interface BubblewrapOptions {
   node: string;
   limitsEnabled: boolean;
   level: SecurityLevel;
+  /** It cannot give one: what demands it is refused. */
+  appArmorProfile: string | undefined;
   /** For hosts where control groups are writable and must not be used. */
   useCgroups?: boolean;
 }
@@ -66,6 +68,10 @@ export class BubblewrapLauncher implements Launcher {
   /** @throws Error naming what this host lacks */
   static async connect(options: BubblewrapOptions): Promise<BubblewrapLauncher> {
     if (process.platform !== 'linux') throw new Error('bubblewrap needs Linux');
+    if (options.appArmorProfile !== undefined)
+      throw new Error(
+        `it gives no AppArmor profile, and APPARMOR_PROFILE=${options.appArmorProfile} asks for one`,
+      );
     for (const path of REQUIRED) {
       await access(path, constants.X_OK).catch(() => {
         throw new Error(`${path} is missing`);

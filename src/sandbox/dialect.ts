@@ -17,6 +17,7 @@ interface Quirk {
   name:
     | 'attaches after start'
     | 'reads the seccomp profile from a file'
+    | 'has not loaded the AppArmor profile'
     | 'sets no limit on processes itself'
     | 'has no init';
   refusal: RegExp;
@@ -24,6 +25,10 @@ interface Quirk {
 
 const QUIRKS: readonly Quirk[] = [
   { name: 'sets no limit on processes itself', refusal: /setting rlimit/i },
+  {
+    name: 'has not loaded the AppArmor profile',
+    refusal: /apparmor.*(no such file|not loaded|not found|failed to apply)/i,
+  },
   { name: 'has no init', refusal: /(container-init|init) binary .*(not found|no such file)|init_path/i },
   { name: 'reads the seccomp profile from a file', refusal: /opening seccomp profile failed/i },
   { name: 'attaches after start', refusal: /can only attach to|state improper/i },
@@ -55,6 +60,10 @@ export class Dialect {
 
   get readsProfileFromFile(): boolean {
     return this.#known.has('reads the seccomp profile from a file');
+  }
+
+  get lacksAppArmorProfile(): boolean {
+    return this.#known.has('has not loaded the AppArmor profile');
   }
 
   /** The container in this engine's words, with what its runtime needs. */

@@ -6,6 +6,15 @@ import type { Runtime } from '../core/event.ts';
 import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
 import { AgentBackend } from './backend.ts';
+import {
+  confinedBy,
+  confinementNotes,
+  demandProfile,
+  type HostConfinement,
+  hostConfinement,
+  type WantedProfile,
+  wantedProfile,
+} from './confinement.ts';
 import { Dialect, GVISOR_OVERHEAD_BYTES } from './dialect.ts';
 import { AttachedChannel } from './docker-stream.ts';
 import { answered, EngineClient, type EngineKind, statusOf } from './engine-client.ts';
@@ -34,6 +43,8 @@ export interface DockerOptions extends ImagesOptions {
   instanceId: string;
   limitsEnabled: boolean;
   level: SecurityLevel;
+  /** An AppArmor profile that must be had; when not given, the own one is taken where it is loaded. */
+  appArmorProfile: string | undefined;
   onEngineError: (error: unknown) => void;
 }
 
@@ -57,6 +68,10 @@ export class DockerLauncher implements Launcher {
   readonly #dialect: Dialect;
   readonly #removals: Removals;
   readonly #profile: ProfileFile;
+  readonly #host: HostConfinement;
+  readonly #appArmor: WantedProfile | undefined;
+  /** As it was seen from inside a sandbox. */
+  #label: string | undefined;
   #kernel: Kernel;
 
   private constructor(
@@ -74,6 +89,8 @@ export class DockerLauncher implements Launcher {
     this.#profile = profile;
     this.#removals = new Removals(engine, options.onEngineError);
     this.#kernel = runtime.promises;
+    this.#host = hostConfinement(engine.info);
+    this.#appArmor = wantedProfile(options.appArmorProfile, options.level, this.#host);
     this.isolation = `${engine.kind}+${runtime.name}`;
   }
 
@@ -90,6 +107,7 @@ export class DockerLauncher implements Launcher {
       if (!launcher.#runtime.isPlain) await launcher.#prove();
       demandKernel(options.level, launcher.kernel);
       await proveLevel(new AgentBackend(launcher));
+      await launcher.#proveProfile();
       return launcher;
     } catch (error) {
       await profile.remove();
@@ -100,6 +118,28 @@ export class DockerLauncher implements Launcher {
 
   get kernel(): Kernel {
     return this.#kernel;
+  }
+
+  get notes(): string[] {
+    return confinementNotes(this.#host, this.#kernel, this.level, this.#appArmor, this.#label);
+  }
+
+  /** @throws NotConfined when the AppArmor profile that is demanded is not in force */
+  async #proveProfile(): Promise<void> {
+    const wanted = this.#appArmor;
+    // gVisor's kernel knows of no profile, and an engine that has not loaded ours has said so by now.
+    if (
+      wanted === undefined ||
+      (!wanted.isDemanded && (this.#kernel !== 'host' || this.#profileName() === undefined))
+    )
+      return;
+    this.#label = await confinedBy(new AgentBackend(this));
+    demandProfile(wanted, this.#label);
+  }
+
+  #profileName(): string | undefined {
+    if (this.#appArmor === undefined) return undefined;
+    return this.#appArmor.isDemanded || !this.#dialect.lacksAppArmorProfile ? this.#appArmor.name : undefined;
   }
 
   /** @throws NoSuchRuntime when the runtime is not what its name promises */
@@ -209,7 +249,8 @@ export class DockerLauncher implements Launcher {
     const name = `cronium-${spec.runtime}-${randomBytes(8).toString('hex')}`;
     const { docker, info } = this.#engine;
     const plan = { image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU, level };
-    const options = containerOptions({ ...plan, seccomp: await this.#seccompProfile() });
+    const seccomp = await this.#seccompProfile();
+    const options = containerOptions({ ...plan, seccomp, appArmor: this.#profileName() });
     try {
       const adapted = this.#dialect.adapt(options, spec, this.#runtime, this.#kernel);
       return { container: await docker.createContainer(inBodyAlone(adapted)), image };

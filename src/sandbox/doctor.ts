@@ -6,12 +6,16 @@ import { selfTest } from './self-test/self-test.ts';
 
 /** What one way of isolating is worth on this host. */
 export interface Finding {
+  /** As it was asked for: `docker+gvisor`. */
+  candidate: string;
   isolation: string;
   /** It runs functions of every language and keeps from them what its level promises. */
   usable: boolean;
   reason?: string;
   remedy?: string;
   checks: Check[];
+  /** What else confines its sandboxes, or does not. */
+  notes: readonly string[];
 }
 
 const NEVER = new AbortController().signal;
@@ -25,16 +29,27 @@ export async function examineHost(options: DetectOptions): Promise<Finding[]> {
 }
 
 async function examine(attempt: Attempt, limitsEnabled: boolean): Promise<Finding> {
-  if ('refusal' in attempt) return unusable(attempt.refusal);
-  const { backend, candidate } = attempt;
+  const { candidate } = attempt;
+  if ('refusal' in attempt) return unusable(candidate.name, attempt.refusal);
+  const { backend } = attempt;
   try {
     const found = new Map<Runtime, Check[]>();
     for (const runtime of RUNTIMES)
       found.set(runtime, await selfTest(backend, runtime, limitsEnabled, NEVER));
     const checks = merged(found);
-    return { isolation: backend.isolation, usable: broken(checks).length === 0, checks };
+    return {
+      candidate: candidate.name,
+      isolation: backend.isolation,
+      usable: broken(checks).length === 0,
+      checks,
+      notes: backend.notes ?? [],
+    };
   } catch (error) {
-    return unusable({ name: backend.isolation, reason: messageOf(error), remedy: candidate.remedy });
+    return unusable(candidate.name, {
+      name: backend.isolation,
+      reason: messageOf(error),
+      remedy: candidate.remedy,
+    });
   } finally {
     await backend.close();
   }
@@ -52,6 +67,6 @@ export function merged(found: ReadonlyMap<Runtime, readonly Check[]>): Check[] {
   });
 }
 
-function unusable({ name, reason, remedy }: Refusal): Finding {
-  return { isolation: name, usable: false, reason, remedy, checks: [] };
+function unusable(candidate: string, { name, reason, remedy }: Refusal): Finding {
+  return { candidate, isolation: name, usable: false, reason, remedy, checks: [], notes: [] };
 }

@@ -20,6 +20,8 @@ export interface EngineInfo {
   KernelVersion?: string;
   /** False where the host has no control group for memory. */
   MemoryLimit?: boolean;
+  /** What the host confines containers by: `name=apparmor`, `name=seccomp,profile=default`, `name=userns`. */
+  SecurityOptions?: string[] | null;
 }
 
 /** No engine answers there, so that nothing of it need be tried. */

@@ -63,11 +63,13 @@ export interface ContainerPlan {
   level: SecurityLevel;
   /** A seccomp profile, as JSON, in place of the engine's own. */
   seccomp: string | undefined;
+  /** An AppArmor profile in place of the engine's own, by its name. */
+  appArmor?: string | undefined;
 }
 
 /** The container that a sandbox is: unprivileged, read-only, without network, and with nothing of the host in it. */
 export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
-  const { spec, level, seccomp } = plan;
+  const { spec, level, seccomp, appArmor } = plan;
   const masked = maskedPaths(level);
   return {
     name: plan.name,
@@ -86,7 +88,11 @@ export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
       NetworkMode: 'none',
       ReadonlyRootfs: true,
       CapDrop: ['ALL'],
-      SecurityOpt: ['no-new-privileges', ...(seccomp === undefined ? [] : [`seccomp=${seccomp}`])],
+      SecurityOpt: [
+        'no-new-privileges',
+        ...(seccomp === undefined ? [] : [`seccomp=${seccomp}`]),
+        ...(appArmor === undefined ? [] : [`apparmor=${appArmor}`]),
+      ],
       ...(masked !== undefined && { MaskedPaths: masked }),
       // A process 1 that reaps: what functions leave behind must not fill the limit on processes.
       Init: true,

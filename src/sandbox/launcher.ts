@@ -25,6 +25,8 @@ export interface Launcher {
   readonly isolation: string;
   readonly kernel: Kernel;
   readonly level: SecurityLevel;
+  /** What an operator should know of its host, in words. */
+  readonly notes?: readonly string[];
   /** Rejects when the engine refuses or the signal aborts; nothing is left then. */
   launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched>;
   sweep(): Promise<number>;

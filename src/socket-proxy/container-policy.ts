@@ -9,13 +9,23 @@ const tmpfs = z
   .string()
   .regex(/^rw,(no)?exec,nosuid,nodev,size=\d{1,13},mode=1777,uid=[1-9]\d*,gid=[1-9]\d*$/);
 
+/** What may stand in place of the engine's own. */
+export interface AllowedProfiles {
+  seccomp: ReadonlySet<string>;
+  /** By its name. */
+  appArmor: string;
+}
+
 /** What must hold for `SecurityOpt`: never weaker than the engine's own. */
-function securityOptFault(options: readonly string[], profiles: ReadonlySet<string>): string | undefined {
+function securityOptFault(
+  options: readonly string[],
+  { seccomp, appArmor }: AllowedProfiles,
+): string | undefined {
   if (!options.includes('no-new-privileges')) return 'must have no-new-privileges';
   const isKnown = (option: string) =>
     option === 'no-new-privileges' ||
-    /^apparmor=(?!unconfined$)[\w.-]+$/.test(option) ||
-    (option.startsWith('seccomp=') && profiles.has(option.slice('seccomp='.length)));
+    option === `apparmor=${appArmor}` ||
+    (option.startsWith('seccomp=') && seccomp.has(option.slice('seccomp='.length)));
   const unknown = options.find((option) => !isKnown(option));
   return unknown === undefined ? undefined : `${unknown.slice(0, 40)} is not allowed`;
 }
@@ -23,11 +33,10 @@ function securityOptFault(options: readonly string[], profiles: ReadonlySet<stri
 /**
  * The one kind of container that a gateway makes. Everything that is not named here is refused: privileges, devices, mounts,
  * networks, namespaces of others, capabilities, and whatever engines invent next.
- * @param seccompProfiles those that may stand in place of the engine's own
  */
-export function sandboxContainerSchema(seccompProfiles: ReadonlySet<string>) {
+export function sandboxContainerSchema(profiles: AllowedProfiles) {
   const securityOpt = z.array(z.string()).superRefine((options, context) => {
-    const message = securityOptFault(options, seccompProfiles);
+    const message = securityOptFault(options, profiles);
     if (message !== undefined) context.addIssue({ code: 'custom', message });
   });
   return z.strictObject({

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { OWNER_LABEL } from '../sandbox/hardening.ts';
 import type { MatchedCall } from './calls.ts';
-import { CONTAINER_NAME, sandboxContainerSchema } from './container-policy.ts';
+import { type AllowedProfiles, CONTAINER_NAME, sandboxContainerSchema } from './container-policy.ts';
 import type { ProxiedEngine } from './engine.ts';
 import type { OwnImages } from './own-images.ts';
 
@@ -23,10 +23,10 @@ export class Policy {
   /** Ids of images that are known to be a gateway's. */
   readonly #known = new Set<string>();
 
-  constructor(engine: ProxiedEngine, images: OwnImages, seccompProfiles: ReadonlySet<string>) {
+  constructor(engine: ProxiedEngine, images: OwnImages, profiles: AllowedProfiles) {
     this.#engine = engine;
     this.#images = images;
-    this.#container = sandboxContainerSchema(seccompProfiles);
+    this.#container = sandboxContainerSchema(profiles);
   }
 
   /**

@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { Duplex } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { messageOf } from '../errors.ts';
+import { OWN_PROFILE } from '../sandbox/confinement.ts';
 import { ociProfileText } from '../sandbox/seccomp/oci.ts';
 import { seccompProfile } from '../sandbox/seccomp/profile.ts';
 import { ENGINE_CALLS, type EngineCall, type EngineCallPath, type MatchedCall, matchCall } from './calls.ts';
@@ -13,7 +14,7 @@ import { Denied, Policy } from './policy.ts';
 /** More than a build context or a container has; what is longer is neither. */
 const MAX_BODY_BYTES = 8 * 2 ** 20;
 /** What sandboxes may have in place of the engine's own seccomp profile, in the gateway's very words. */
-const OWN_PROFILES: ReadonlySet<string> = new Set([ociProfileText(seccompProfile('enhanced'))]);
+const OWN_FILTERS: ReadonlySet<string> = new Set([ociProfileText(seccompProfile('enhanced'))]);
 
 export interface SocketProxyOptions {
   /** Path of the Unix socket to listen on; one that is there is replaced. */
@@ -21,6 +22,8 @@ export interface SocketProxyOptions {
   /** Path of the engine's. */
   engine: string;
   images: OwnImages;
+  /** What sandboxes may have in place of the engine's own AppArmor profile; the one of deploy/apparmor when not given. */
+  appArmorProfile?: string | undefined;
   calls?: readonly (EngineCall & { path: EngineCallPath })[];
   /** Hears of each request that was not let through. */
   onDenied: (reason: string) => void;
@@ -40,7 +43,10 @@ export class SocketProxy implements AsyncDisposable {
   private constructor(options: SocketProxyOptions) {
     this.#options = options;
     this.#engine = new ProxiedEngine(options.engine);
-    this.#policy = new Policy(this.#engine, options.images, OWN_PROFILES);
+    this.#policy = new Policy(this.#engine, options.images, {
+      seccomp: OWN_FILTERS,
+      appArmor: options.appArmorProfile ?? OWN_PROFILE,
+    });
     this.#server = createServer((incoming, outgoing) => this.#answer(incoming, outgoing));
     this.#server.on('upgrade', (incoming, socket, head) => this.#upgrade(incoming, socket, head));
   }

@@ -92,11 +92,16 @@ test('something else answers there: what it said is shown', async () => {
   expect(ended).toEqual({ code: 1, stdout: '', stderr: 'cronium: 418 a teapot\n' });
 });
 
-test('doctor: what this host can isolate, for a person and for a program', async () => {
+test('doctor: what this host can isolate, for a person and for a program', { timeout: 180_000 }, async () => {
   const usable = docker.unavailable === undefined || bubblewrap.unavailable === undefined;
   const json = await cronium(['doctor', '--json'], env);
   expect(json.code).toBe(usable ? 0 : 1);
-  const { findings } = JSON.parse(json.stdout) as { findings: { isolation: string; usable: boolean }[] };
+  const { findings, levels } = JSON.parse(json.stdout) as {
+    findings: { isolation: string; usable: boolean }[];
+    levels: { isolation: string; level: string; met: boolean; remedy?: string }[];
+  };
+  const meeting = (wanted: string) =>
+    levels.filter(({ level, met }) => level === wanted && met).map(({ isolation }) => isolation);
   const usableOnes = findings.filter(({ usable: is }) => is).map(({ isolation }) => isolation);
   const expected = [
     ...(gvisor.unavailable ? [] : ['docker+runsc']),
@@ -105,6 +110,15 @@ test('doctor: what this host can isolate, for a person and for a program', async
     ...(bubblewrap.unavailable ? [] : ['bubblewrap']),
   ];
   expect(usableOnes).toEqual(expected);
+  expect(meeting('basic')).toEqual(expected);
+  expect(meeting('enhanced')).toEqual(expected);
+  // The base images of this machine are named by tags.
+  expect(meeting('paranoid')).toEqual([]);
+  for (const { met, remedy } of levels) expect(met || remedy).toBeTruthy();
+  const onGvisor = levels.find(
+    ({ isolation, level }) => isolation === 'docker+runsc' && level === 'paranoid',
+  );
+  if (!gvisor.unavailable) expect(onGvisor?.remedy).toContain('must name its image by digest');
   expect([...new Set(findings.map(({ isolation }) => isolation.split('+')[0]))]).toEqual([
     'docker',
     'podman',
@@ -120,6 +134,8 @@ test('doctor: without an engine it names the remedy, and ends with 1 when nothin
   };
   const { code, stdout } = await cronium(['doctor'], broken);
   expect(stdout).toMatch(/^✘ docker: .*\n {4}remedy: Start a Docker engine/);
+  expect(stdout).toMatch(/^docker +not met +not met +not met$/m);
+  expect(stdout).toMatch(/^✘ docker at basic, enhanced, paranoid: /m);
   expect(code).toBe(bubblewrap.unavailable === undefined ? 0 : 1);
 });
 

@@ -9,6 +9,7 @@ import type { SecurityLevel } from '../../src/core/isolation.ts';
 import { baseImages, RUNTIMES_DIR } from '../../src/engine-config.ts';
 import { messageOf } from '../../src/errors.ts';
 import { AgentBackend } from '../../src/sandbox/backend.ts';
+import { OWN_PROFILE } from '../../src/sandbox/confinement.ts';
 import { DockerLauncher } from '../../src/sandbox/docker.ts';
 import { containerOptions, OWNER_LABEL } from '../../src/sandbox/hardening.ts';
 import { readContext, recipeOf } from '../../src/sandbox/image-recipe.ts';
@@ -168,11 +169,11 @@ await onEngine('docker', () => {
       return { status: response.statusCode, message: await text(response) };
     }
 
-    const sandbox = (level: SecurityLevel = 'basic') => {
+    const sandbox = (level: SecurityLevel = 'basic', appArmor?: string) => {
       const instanceId = newInstanceId();
       const plan = { image, name: 'unused', spec: smallSpec('python'), instanceId, limitsEnabled: true };
       const seccomp = level === 'basic' ? undefined : ociProfileText(seccompProfile(level));
-      const { name: _, ...body } = containerOptions({ ...plan, engineCpus: 2, level, seccomp });
+      const { name: _, ...body } = containerOptions({ ...plan, engineCpus: 2, level, seccomp, appArmor });
       return body;
     };
 
@@ -195,6 +196,7 @@ await onEngine('docker', () => {
         { SecurityOpt: ['no-new-privileges', 'seccomp={"defaultAction":"SCMP_ACT_ALLOW"}'] },
       ],
       ['no AppArmor profile', { SecurityOpt: ['no-new-privileges', 'apparmor=unconfined'] }],
+      ['another AppArmor profile', { SecurityOpt: ['no-new-privileges', 'apparmor=docker-default'] }],
       ['new privileges', { SecurityOpt: [] }],
       ['nothing masked', { MaskedPaths: [] }],
       ['a writable root', { ReadonlyRootfs: false }],
@@ -207,7 +209,8 @@ await onEngine('docker', () => {
       ['memory in place of the host’s', { Tmpfs: { '/': 'rw' } }],
     ];
     test.each(['basic', 'enhanced', 'paranoid'] as const)('creates a container of %s', async (level) => {
-      const { status, message } = await ask('POST', '/containers/create?name=cronium-level', sandbox(level));
+      const body = sandbox(level, OWN_PROFILE);
+      const { status, message } = await ask('POST', '/containers/create?name=cronium-level', body);
       expect([status, message]).toEqual([201, expect.stringContaining('Id')]);
       await docker.getContainer('cronium-level').remove({ force: true });
     });
