@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import { Webhook as StandardWebhook } from 'standardwebhooks';
 import { Webhook } from 'svix';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Caller } from '../e2e/calls.ts';
-import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
+import { cleanEnv, cronium, GatewayProcess, leftOf, ROOT, run, TempDir } from '../e2e/processes.ts';
 import { onEngine } from '../on-engine.ts';
 import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
 
@@ -56,7 +56,7 @@ await onEngine('bubblewrap', () => {
     let dir: TempDir;
     let gateway: GatewayProcess;
     let caller: Caller;
-    const env = { CALLBACK_ALLOW_PRIVATE: 'true' };
+    const env = { CALLBACK_ALLOW_PRIVATE: 'true', SHUTDOWN_GRACE_MS: '200' };
     const start = () => new GatewayProcess({ dataDir: dir.path, mode: 'bubblewrap', env });
     beforeAll(async () => {
       dir = new TempDir();
@@ -79,6 +79,23 @@ await onEngine('bubblewrap', () => {
         logs: 'heard\n',
         result: { statusCode: 200, body: '"hello"' },
       });
+    });
+
+    test('takes the command of the guide, and the same of the command line', async () => {
+      await caller.deploy('hello', 'cat');
+      const guide = readFileSync(join(ROOT, 'docs/async.md'), 'utf8');
+      const [, command] = /```sh\n([\s\S]*?)```/.exec(guide)!;
+      const env = { ...cleanEnv(), DATA_DIR: dir.path, CRONIUM_URL: caller.url, URL: caller.url };
+      const scope = ['--scope', 'events:read events:invoke'];
+      const TOKEN = (await cronium(['token', '--sub', 'local', ...scope], env)).stdout.trim();
+      const byCurl = await run(['bash', '-euo', 'pipefail', '-c', command!], { env: { ...env, TOKEN } });
+      const [, id] = /^location: \/v1\/invocations\/(\S+)/im.exec(byCurl.stdout) ?? [];
+      expect(byCurl.stdout, byCurl.stderr).toMatch(/^HTTP\/1\.1 202 /);
+      expect(await look(caller, id!)).toMatchObject({ status: 'succeeded', result: { body: '{"n":1}' } });
+      const byCli = await cronium(['invoke', 'hello', '--async', '--data', '"cli"'], env);
+      expect(byCli.code, byCli.stderr).toBe(0);
+      const [cliId] = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/.exec(byCli.stdout + byCli.stderr) ?? [];
+      expect(await look(caller, cliId!)).toMatchObject({ status: 'succeeded', result: { body: '"cli"' } });
     });
 
     test('tries what fails again, buries it, and runs it once more when asked to', async () => {
@@ -161,19 +178,36 @@ await onEngine('bubblewrap', () => {
       expect((await caller.fetch(`/v1/invocations/${id}`, { method: 'DELETE' })).status).toBe(409);
     });
 
-    test('runs again what a SIGKILL interrupted', async () => {
+    test('runs again at once what a SIGTERM or a SIGKILL interrupted, and counts it', async () => {
       await caller.deploy('slow', 'echo begun >&2; sleep 3; echo done');
       const id = await accepted(caller, '/e/slow');
-      await expect.poll(async () => (await look(caller, id, '0')).logs, { timeout: 20_000 }).toBe('begun\n');
-      gateway.signal('SIGKILL');
-      await gateway.ended;
-      gateway = start();
-      caller = await Caller.of(await gateway.warm(), dir.path);
+      const metrics = async () => (await fetch(`${caller.url}/metrics`)).text();
+      const begun = async () => {
+        const { status, logs, attempt } = await look(caller, id, '0');
+        return status === 'running' && logs === 'begun\n' ? attempt : 0;
+      };
+      for (const [attempt, signal] of [
+        [1, 'SIGTERM'],
+        [2, 'SIGKILL'],
+      ] as const) {
+        await expect.poll(begun, { timeout: 20_000 }).toBe(attempt);
+        gateway.signal(signal);
+        await gateway.ended;
+        gateway = start();
+        caller = await Caller.of(await gateway.warm(), dir.path);
+        // What a SIGTERM ends is given back; only what a SIGKILL leaves is taken from the dead.
+        expect(await metrics()).toContain(
+          `\ncronium_durable_reclaimed_total ${signal === 'SIGTERM' ? 0 : 1}\n`,
+        );
+      }
       expect(await look(caller, id)).toMatchObject({
         status: 'succeeded',
-        attempt: 2,
+        attempt: 3,
+        failures: 0,
         result: { body: 'done\n' },
       });
+      for (const line of ['claims_total 1', 'ended_total{status="succeeded"} 1', 'queued 0'])
+        expect(await metrics()).toContain(`\ncronium_durable_${line}\n`);
     });
   });
 
