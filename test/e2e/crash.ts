@@ -1,7 +1,15 @@
 import { expect, test } from 'vitest';
 import { type Engine, newInstanceId } from '../engines.ts';
 import { Caller, ENDLESS } from './calls.ts';
-import { cronium, GatewayProcess, instanceIdOf, leftOf, TempDir, tracesOf } from './processes.ts';
+import {
+  cronium,
+  GatewayProcess,
+  instanceIdOf,
+  leftOf,
+  settledTraces,
+  TempDir,
+  tracesOf,
+} from './processes.ts';
 
 /** What a gateway that was killed leaves, and who may touch it. */
 export function crashSuite(engine: Engine): void {
@@ -46,7 +54,7 @@ export function crashSuite(engine: Engine): void {
     using dir = new TempDir();
     await using gateway = new GatewayProcess({ dataDir: dir.path, mode });
     await gateway.warm();
-    const before = (await tracesOf(dir.path)).sort();
+    const before = await settledTraces(dir.path);
     const second = await cronium(['serve'], { DATA_DIR: dir.path, ISOLATION_MODE: mode, PORT: '0' });
     expect(second).toMatchObject({
       code: 1,
@@ -64,7 +72,7 @@ export function crashSuite(engine: Engine): void {
     await using a = new GatewayProcess({ dataDir: dirA.path, mode });
     const callerA = await Caller.of(await a.warm(), dirA.path);
     await callerA.deploy('here', 'echo a');
-    const tracesOfA = (await tracesOf(dirA.path)).sort();
+    const tracesOfA = await settledTraces(dirA.path);
     {
       await using b = new GatewayProcess({ dataDir: dirB.path, mode });
       await b.warm();

@@ -182,6 +182,15 @@ export function leftOf(dataDir: string): Promise<string[]> {
   return eventuallyNone(() => tracesOf(dataDir));
 }
 
+/** What there is of a gateway when nothing comes and goes any more: a gateway that serves still tests itself, in sandboxes of their own. */
+export async function settledTraces(dataDir: string): Promise<string[]> {
+  for (let last: string | undefined; ; await sleep(1_000)) {
+    const now = (await tracesOf(dataDir)).sort();
+    if (now.join() === last) return now;
+    last = now.join();
+  }
+}
+
 export async function tracesOf(dataDir: string): Promise<string[]> {
   const id = instanceIdOf(dataDir);
   const bubblewrap = tracesOfBubblewrap(id);
