@@ -157,7 +157,7 @@ await onEngine('bubblewrap', () => {
         .replaceAll('npx cronium', `${process.execPath} ${ROOT}/src/cli/main.ts`)
         .replaceAll('heads.json', `${dataDir}/heads.json`)
         .replaceAll(`./${dataDir}`, dataDir);
-      const ended = await run(['bash', '-euo', 'pipefail', '-c', script], { env });
+      const ended = await run(['bash', '--norc', '-euo', 'pipefail', '-c', script], { env });
       expect([ended.code, ended.stderr]).toEqual([0, '']);
       expect(ended.stdout.match(/✔ changes: /g)).toHaveLength(2);
       const wrong = await verify(dataDir, '--expect', `changes:1:${'0'.repeat(64)}`);
