@@ -76,6 +76,8 @@ export async function openDatabase(
   return { store, events, aliases, recorder, keeper };
 }
 
+const DAY_MS = 86_400_000;
+
 function retentionOf(
   store: Store,
   { config, log, metrics }: Pick<DatabaseOptions, 'config' | 'log' | 'metrics'>,
@@ -91,6 +93,11 @@ function retentionOf(
     expired: [
       (limit) => store.retention.pruneExpired(limit),
       (limit) => store.idempotency.pruneExpired(limit),
+      // With the records of what they compared.
+      async (limit) =>
+        config.RETENTION_DAYS === 0
+          ? 0
+          : store.replays.prune(new Date(Date.now() - config.RETENTION_DAYS * DAY_MS), limit),
     ],
     now: () => new Date(),
     onPruned: (what, rows) => metrics.pruned(what, rows),

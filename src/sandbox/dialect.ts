@@ -25,10 +25,8 @@ interface Quirk {
 
 const QUIRKS: readonly Quirk[] = [
   { name: 'sets no limit on processes itself', refusal: /setting rlimit/i },
-  {
-    name: 'has not loaded the AppArmor profile',
-    refusal: /apparmor.*(no such file|not loaded|not found|failed to apply)/i,
-  },
+  // Engines and runtimes word it in many ways; nothing else of what is asked for has to do with AppArmor.
+  { name: 'has not loaded the AppArmor profile', refusal: /apparmor/i },
   { name: 'has no init', refusal: /(container-init|init) binary .*(not found|no such file)|init_path/i },
   { name: 'reads the seccomp profile from a file', refusal: /opening seccomp profile failed/i },
   { name: 'attaches after start', refusal: /can only attach to|state improper/i },

@@ -158,5 +158,21 @@ export function createReplayStore(db: Database, dialect: StoreDialect): ReplaySt
         .where(sql<boolean>`comparison is null`)
         .execute();
     },
+
+    async prune(createdBefore, limit) {
+      // Ids are in the order of time: who is not among the oldest is not old enough either. Items go with their replay.
+      const oldest = await db
+        .selectFrom('replays')
+        .select(['id', 'created_at'])
+        .orderBy('id')
+        .limit(limit)
+        .execute();
+      const old = oldest
+        .filter((row) => Number(row.created_at) < createdBefore.getTime())
+        .map(({ id }) => id);
+      if (old.length === 0) return 0;
+      const { numDeletedRows } = await db.deleteFrom('replays').where('id', 'in', old).executeTakeFirst();
+      return Number(numDeletedRows);
+    },
   };
 }

@@ -132,4 +132,23 @@ export function replaysContract(open: () => Store): void {
     const items = (await open().replays.find('alice', replay.id))?.items;
     expect(items?.map((item) => item.comparison)).toEqual([comparison, null]);
   });
+
+  test('old replays are removed with their items, the oldest first, and younger ones stay', async () => {
+    const event = await open().events.create('alice', draft());
+    const first = await called(event);
+    await open().replays.keep([kept(first)]);
+    const replays = [replayOf(event, [first]), replayOf(event, [first]), replayOf(event, [first])];
+    for (const replay of replays) await start(event, replay);
+    const found = async () => {
+      const all = await Promise.all(replays.map(({ id }) => open().replays.find('alice', id)));
+      return all.map((replay) => replay !== undefined);
+    };
+    const [oldest, , youngest] = replays;
+    expect(await open().replays.prune(oldest!.createdAt, 10)).toBe(0);
+    const later = new Date(youngest!.createdAt.getTime() + 1);
+    expect(await open().replays.prune(later, 2)).toBe(2);
+    expect(await found()).toEqual([false, false, true]);
+    expect(await open().replays.prune(later, 2)).toBe(1);
+    expect(await open().replays.prune(later, 2)).toBe(0);
+  });
 }

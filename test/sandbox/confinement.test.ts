@@ -11,7 +11,7 @@ import {
 import { Dialect } from '../../src/sandbox/dialect.ts';
 import { ROOT } from '../e2e/processes.ts';
 
-/** What engines say of themselves (`SecurityOptions` of /info), as they were recorded. */
+/** What engines say of themselves (`SecurityOptions` of /info): Debian's as it was read, the others as their documentation has it. */
 const INFOS = {
   debian: ['name=seccomp,profile=default'],
   ubuntu: ['name=apparmor', 'name=seccomp,profile=builtin', 'name=cgroupns'],

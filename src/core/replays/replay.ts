@@ -53,4 +53,6 @@ export interface ReplayStore {
   /** An invocation that has ended, with what it answered; `undefined` while it has not, or when it is not kept any more. */
   side(invocationId: string): Promise<Side | 'pending' | 'gone'>;
   saveComparison(replayId: string, candidateId: string, comparison: Comparison): Promise<void>;
+  /** Removes replays that were asked for before, the oldest first and so many at most. Resolves to how many. */
+  prune(createdBefore: Date, limit: number): Promise<number>;
 }
