@@ -9,10 +9,7 @@ const HEAVY =
 /** They measure this machine or change it, and bear no company. */
 const ALONE = [
   'test/attack/hostile.test.ts',
-  'test/compose/**/*.test.ts',
-  'test/e2e/{fresh-clone,setup}.test.ts',
   'test/faults/{engine,mixed-load}.test.ts',
-  'test/readme.test.ts',
 ];
 const all = globSync('test/**/*.test.ts');
 const alone = globSync(ALONE);
@@ -31,7 +28,7 @@ export default defineConfig({
     hookTimeout: 120_000,
     reporters: report === undefined ? ['default'] : ['default', 'json'],
     ...(report !== undefined && { outputFile: { json: report } }),
-    // Two cores: more at a time would time each other out.
+    // For two cores; what starts engines and gateways waits for them half of the time.
     projects: [
       project('unit', 1, ['test/**/*.test.ts'], {
         exclude: [...withEngines, ...alone],
@@ -39,7 +36,7 @@ export default defineConfig({
       }),
       project('engines', 2, withEngines, {
         globalSetup: ['test/global-setup.ts'],
-        maxWorkers: 2,
+        maxWorkers: 3,
       }),
       project('alone', 3, ALONE, { fileParallelism: false }),
     ],

@@ -19,8 +19,8 @@ const UNPRIVILEGED = 'nobody';
 /** A Postgres server of the tests' own, which is gone with all its data when disposed. */
 export interface PostgresServer extends AsyncDisposable {
   readonly password: string;
-  /** Makes an empty database and returns its URL. */
-  createDatabase(options?: { encoding?: string }): Promise<string>;
+  /** Makes a database, empty or as another one is that nobody uses, and returns its URL. */
+  createDatabase(options?: { encoding?: string; template?: string }): Promise<string>;
   /** The same database over the Unix socket. */
   socketUrl(url: string): string;
   /** Runs SQL as the superuser, in the maintenance database unless told. */
@@ -156,10 +156,11 @@ async function startIn(folder: string, bin: string): Promise<PostgresServer> {
       const { pathname } = new URL(url);
       return `postgresql://cronium:${password}@${encodeURIComponent(folder)}:${port}${pathname}`;
     },
-    async createDatabase({ encoding } = {}) {
+    async createDatabase({ encoding, template } = {}) {
       const name = `test_${++databases}`;
       const options = encoding === undefined ? icu : `encoding '${encoding}' locale 'C'`;
-      await query(`create database ${name} template template0 ${options}`);
+      const origin = template === undefined ? `template0 ${options}` : new URL(template).pathname.slice(1);
+      await query(`create database ${name} template ${origin}`);
       return urlOf(name);
     },
     async cutConnections() {

@@ -108,7 +108,11 @@ export class SelfTests {
     const { examine, clock, onVerdict, onTrouble } = this.#deps;
     const state = this.#states.get(runtime)!;
     try {
-      const checks = await examine(runtime, this.#closing.signal);
+      let checks = await examine(runtime, this.#closing.signal);
+      // A host that is out of breath can make one look wrong: it takes two in a row to send callers away.
+      if (broken(checks).length > 0 && state.found.status !== 'failed') {
+        checks = await examine(runtime, this.#closing.signal);
+      }
       const status = broken(checks).length > 0 ? 'failed' : 'passed';
       state.found = { status, at: new Date(), checks, trouble: null };
       state.troubles = 0;

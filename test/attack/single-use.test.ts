@@ -17,9 +17,9 @@ for at in /tmp /run /dev/shm; do : > "$at/nonce-$NONCE"; done
 echo "left $NONCE"
 `;
 
-await onEngine('docker+runsc', (engine) => suite(engine, isLong ? 1_000 : 20));
-await onEngine('docker', (engine) => suite(engine, isLong ? 1_000 : 40));
-await onEngine('podman', (engine) => suite(engine, isLong ? 1_000 : 20));
+await onEngine('docker+runsc', (engine) => suite(engine, isLong ? 1_000 : 10));
+await onEngine('docker', (engine) => suite(engine, isLong ? 1_000 : 20));
+await onEngine('podman', (engine) => suite(engine, isLong ? 1_000 : 10));
 await onEngine('bubblewrap', (engine) => suite(engine, 1_000));
 
 /** @param count calls, one after the other */

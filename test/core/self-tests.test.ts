@@ -71,13 +71,21 @@ test('what is promised and does not hold fails; what is not promised, or could n
 });
 
 test('one that failed is repeated, and a host that was mended passes', async () => {
-  finds = [[BROKEN], [HOLDS]];
+  finds = [[BROKEN], [BROKEN], [HOLDS]];
   tests.start();
   await clock.advance(29_000);
   expect(tests.of('python').status).toBe('failed');
   await clock.advance(2_000);
   expect(verdicts).toEqual(['python failed', 'nodejs passed', 'python passed']);
   expect(tests.failures()).toEqual([]);
+});
+
+test('one that fails is looked at again at once, and only two in a row count', async () => {
+  finds = [[BROKEN], [HOLDS]];
+  tests.start();
+  await clock.advance(100);
+  expect(verdicts).toEqual(['python passed', 'nodejs passed']);
+  expect(tested).toEqual(['python', 'python', 'nodejs']);
 });
 
 test('one that passed is repeated after an hour', async () => {

@@ -9,7 +9,7 @@ import { Senders } from './senders.ts';
 import { postgresStore, type Store, sqliteStore } from './stores.ts';
 
 /** A few in every run of the tests; the figures in the documentation are of many. */
-const KILLS = Number(process.env.CRONIUM_KILLS ?? 6);
+const KILLS = Number(process.env.CRONIUM_KILLS ?? 3);
 /** Long enough that work gets done between most deaths: ten of them in the middle of one invocation end it. */
 const LONGEST_LIFE_MS = 3_000;
 const POOLS = { POOL_MIN: '0', POOL_TARGET: '2', MAX_CONCURRENT_EXECUTIONS: '4' };

@@ -43,9 +43,20 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
   });
   afterAll(() => server?.[Symbol.asyncDispose]());
 
-  queueContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
-  deliveriesContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
-  storeContract('Postgres', async () => openStore({ url: await server.createDatabase(), secretsKey }));
+  /** Migrated once and copied for each test: that is much quicker. */
+  let migrated: Promise<string> | undefined;
+  const migrate = async () => {
+    const url = await server.createDatabase();
+    await (await openStore({ url, secretsKey }))[Symbol.asyncDispose]();
+    return url;
+  };
+  const openMigrated = async () => {
+    migrated ??= migrate();
+    return openStore({ url: await server.createDatabase({ template: await migrated }), secretsKey });
+  };
+  queueContract('Postgres', openMigrated);
+  deliveriesContract('Postgres', openMigrated);
+  storeContract('Postgres', openMigrated);
 
   describe('a database', () => {
     test('is pruned by one gateway at a time', async () => {
