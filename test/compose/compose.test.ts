@@ -211,6 +211,8 @@ describe.skipIf(unavailable)('the stack of docker-compose.yaml', { timeout: TEST
     expect(await stack.log('socket-proxy')).not.toContain('denied');
     await stack.paste(`${up!.trim()} --remove-orphans`);
     await call();
+    // Of what only the variant has nothing knows any more.
+    await stack.docker.getVolume(`${stack.name}_engine`).remove();
   });
 
   test('has everything after down and up, and leaves no sandbox while it is down', async () => {
