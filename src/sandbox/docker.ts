@@ -53,7 +53,7 @@ const NO_MEMORY_LIMIT =
 const SWEEP_TIMEOUT_MS = 5_000;
 /** An engine hears of the end of a sandbox, and of why, a moment after the gateway does. */
 const END_POLL_MS = 25;
-const END_LOOKS = 8;
+const END_LOOKS = 24;
 const KILLED_EXIT_CODE = 137;
 const NO_BODY = Buffer.alloc(0);
 
