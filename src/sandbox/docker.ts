@@ -206,8 +206,14 @@ export class DockerLauncher implements Launcher {
     const stderr = new Tail();
     const channel = await attach(container, (chunk) => stderr.append(chunk));
     const ended = new Promise<void>((resolve) => channel.once('close', resolve));
-    if (!this.#dialect.attachesAfterStart) await container.start();
-    signal.throwIfAborted();
+    try {
+      if (!this.#dialect.attachesAfterStart) await container.start();
+      signal.throwIfAborted();
+    } catch (error) {
+      // It is no connection of the engine's client any more: nobody else would end it.
+      channel.destroy();
+      throw error;
+    }
     return {
       id: container.id,
       image,
@@ -234,6 +240,8 @@ export class DockerLauncher implements Launcher {
     await this.#removals.close();
     await answered(this.sweep(), this.#engine.kind, SWEEP_TIMEOUT_MS).catch(this.#options.onEngineError);
     await this.#profile.remove();
+    // A boot that the end of the connections ends would have its container removed.
+    this.#removals.giveUp();
     this.#engine.close();
   }
 

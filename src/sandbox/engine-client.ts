@@ -33,6 +33,22 @@ const KEPT_CONNECTION_MS = 5_000;
 /** Before it says what it is, Podman asks the host who packaged its programs: seconds, where the host is busy. */
 const PROBE_TIMEOUT_MS = 15_000;
 
+/** Connections that can be ended for good: who asks after that is refused, and does not keep this process alive. */
+class EngineAgent extends Agent {
+  #ended = false;
+
+  override createConnection(...args: Parameters<Agent['createConnection']>) {
+    const socket = super.createConnection(...args);
+    if (this.#ended) socket?.destroy(new Error('the connection to the engine is closed'));
+    return socket;
+  }
+
+  override destroy(): void {
+    this.#ended = true;
+    super.destroy();
+  }
+}
+
 /** A connection to an engine that speaks Docker's API, and what the engine is. */
 export class EngineClient {
   readonly docker: Docker;
@@ -54,7 +70,7 @@ export class EngineClient {
    */
   static async connect(kind: EngineKind, host: string | undefined): Promise<EngineClient> {
     const docker = clientOf(host ?? (kind === 'podman' ? podmanSocket() : undefined));
-    const agent = new Agent({ keepAlive: true, scheduling: 'lifo', timeout: KEPT_CONNECTION_MS });
+    const agent = new EngineAgent({ keepAlive: true, scheduling: 'lifo', timeout: KEPT_CONNECTION_MS });
     // The library takes it and its types do not know; one for TLS it makes itself.
     const overTls = 'protocol' in docker.modem && docker.modem.protocol === 'https';
     if (!overTls) Object.assign(docker.modem, { agent });
