@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import type { Duplex } from 'node:stream';
+import { closeSync, openSync } from 'node:fs';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Runtime } from '../src/core/event.ts';
 import type { Kernel } from '../src/core/isolation.ts';
@@ -110,9 +111,17 @@ export function bareBubblewrap(files: HostFiles, cgroups: Cgroups | undefined): 
       const cgroup = cgroups?.create(String(count), spec);
       const bwrap = ['/usr/bin/bwrap', ...bubblewrapArgs(spec, files, true)];
       const [program, ...args] = confined(bwrap, uid, cgroup?.directories ?? []);
-      const child = spawn(program!, args, { stdio: ['pipe', 'pipe', 'ignore'], env: {}, detached: true });
+      // Opened each time: whoever reads it moves the place that all who share the descriptor read from.
+      const filter = files.filter === undefined ? undefined : openSync(files.filter, 'r');
+      const child = spawn(program!, args, {
+        stdio: ['pipe', 'pipe', 'ignore', ...(filter === undefined ? [] : [filter])],
+        env: {},
+        detached: true,
+      });
+      if (filter !== undefined) closeSync(filter);
+      const [stdin, stdout] = child.stdio as [Writable, Readable, ...unknown[]];
       const talk = await greet(
-        { write: (chunk) => child.stdin.write(chunk), on: (...listener) => child.stdout.on(...listener) },
+        { write: (chunk) => stdin.write(chunk), on: (event, listener) => stdout.on(event, listener) },
         (chunk) => chunk,
       );
       return {
@@ -129,7 +138,7 @@ export function bareBubblewrap(files: HostFiles, cgroups: Cgroups | undefined): 
 
 interface Channel {
   write(chunk: Buffer): unknown;
-  on(event: 'data', listener: (chunk: Buffer) => void): unknown;
+  on(event: 'data' | 'close', listener: (chunk: Buffer) => void): unknown;
 }
 
 const READY = 0x81;
@@ -139,7 +148,7 @@ async function greet(
   channel: Channel,
   unwrap: (chunk: Buffer) => Buffer,
 ): Promise<(runtime: Runtime) => Promise<void>> {
-  let awaited: { type: number; resolve: () => void } | undefined;
+  let awaited: { type: number; resolve: () => void; reject: (error: Error) => void } | undefined;
   let buffered = Buffer.alloc(0);
   channel.on('data', (chunk) => {
     buffered = Buffer.concat([buffered, unwrap(chunk)]);
@@ -149,7 +158,9 @@ async function greet(
       if (type === awaited?.type) awaited.resolve();
     }
   });
-  const until = (type: number) => new Promise<void>((resolve) => (awaited = { type, resolve }));
+  channel.on('close', () => awaited?.reject(new Error('a bare sandbox ended without an answer')));
+  const until = (type: number) =>
+    new Promise<void>((resolve, reject) => (awaited = { type, resolve, reject }));
   const ready = until(READY);
   channel.write(frame(0x01, { protocol: 1 }));
   await ready;

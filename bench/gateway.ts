@@ -14,6 +14,13 @@ import { pause } from './stats.ts';
 const MAIN = fileURLToPath(new URL('../bin/cronium', import.meta.url));
 const SECRET = 'a secret for a gateway that lives as long as a benchmark';
 
+interface PoolView {
+  runtime: string;
+  ready: number;
+  target: number;
+  selfTest: { status: string };
+}
+
 /** A gateway in a process of its own, as users run it, and a client of it. */
 export class BenchGateway {
   /** From the start of the process until `/readyz` said yes, ms. */
@@ -90,13 +97,15 @@ export class BenchGateway {
   /** Resolves when the pool of this runtime has as many warm sandboxes as it wants. */
   async settled(runtime: Runtime): Promise<void> {
     while (true) {
-      const pools = await this.#json<{ items: { runtime: string; ready: number; target: number }[] }>(
-        '/v1/pools',
-      );
-      const pool = pools.items.find((candidate) => candidate.runtime === runtime);
+      const pool = (await this.#pools()).find((candidate) => candidate.runtime === runtime);
       if (pool !== undefined && pool.ready >= pool.target) return;
       await pause(20);
     }
+  }
+
+  /** Resolves when the self-tests that follow a start have ended: they are over once, and calls come for days. */
+  async selfTested(): Promise<void> {
+    while ((await this.#pools()).some(({ selfTest }) => selfTest.status === 'running')) await pause(100);
   }
 
   /** Resident memory of the gateway's process, MiB. */
@@ -114,6 +123,10 @@ export class BenchGateway {
 
   async deploy(event: Record<string, unknown>): Promise<void> {
     await this.#json('/v1/events', { method: 'POST', body: JSON.stringify(event) });
+  }
+
+  async #pools(): Promise<PoolView[]> {
+    return (await this.#json<{ items: PoolView[] }>('/v1/pools')).items;
   }
 
   async #json<T>(path: string, init: RequestInit = {}): Promise<T> {

@@ -51,6 +51,7 @@ export async function measureBackend(
   const { readyMs, memoryAtRestMb } = await atRest(isolation);
   const gateway = await BenchGateway.start(isolation, { ...POOL, ...LOAD });
   try {
+    await gateway.selfTested();
     const runtimes: RuntimeResult[] = [];
     for (const runtime of size.runtimes) {
       say(`${isolation}, ${runtime}`);
@@ -70,6 +71,7 @@ async function atRest(isolation: string): Promise<{ readyMs: number; memoryAtRes
   await (await BenchGateway.start(isolation, {})).stop();
   const gateway = await BenchGateway.start(isolation, {});
   try {
+    await gateway.selfTested();
     await pause(2_000);
     return { readyMs: gateway.readyMs, memoryAtRestMb: gateway.memoryMb() };
   } finally {

@@ -1,4 +1,4 @@
-import { errors } from 'jose';
+import * as errors from 'jose/errors';
 import type { Phases } from '../core/invocation.ts';
 import type { RawEnd } from '../core/invoke.ts';
 import type { RawFailure } from '../core/raw-answer.ts';

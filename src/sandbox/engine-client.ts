@@ -1,7 +1,9 @@
 import { existsSync } from 'node:fs';
 import { Agent } from 'node:http';
-import Docker from 'dockerode';
+import { inspect } from 'node:util';
+import type Docker from 'dockerode';
 import { messageOf } from '../errors.ts';
+import { DockerClient } from './dockerode.ts';
 
 /** Who answers Docker's API. */
 export type EngineKind = 'docker' | 'podman';
@@ -46,6 +48,11 @@ class EngineAgent extends Agent {
   override destroy(): void {
     this.#ended = true;
     super.destroy();
+  }
+
+  /** The library writes each request out for its debug log, whether or not there is one, and with it every open connection. */
+  [inspect.custom](): string {
+    return 'EngineAgent';
   }
 }
 
@@ -101,12 +108,12 @@ function podmanSocket(): string {
 }
 
 function clientOf(host: string | undefined): Docker {
-  if (host === undefined) return new Docker();
-  if (host.startsWith('unix:')) return new Docker({ socketPath: host.replace(/^unix:(\/\/)?/, '') });
+  if (host === undefined) return new DockerClient();
+  if (host.startsWith('unix:')) return new DockerClient({ socketPath: host.replace(/^unix:(\/\/)?/, '') });
   const { protocol, hostname, port } = new URL(host);
   if (protocol !== 'tcp:' && protocol !== 'http:')
     throw new EngineAway(`${host}: ${protocol}// is not supported; use unix:// or tcp://`);
-  return new Docker({ host: hostname, port: Number(port || 2375), protocol: 'http' });
+  return new DockerClient({ host: hostname, port: Number(port || 2375), protocol: 'http' });
 }
 
 /** The HTTP status of an engine's refusal; `undefined` when it was no answer at all. */

@@ -5,9 +5,7 @@ import { createAliasStore } from './aliases.ts';
 import { createEventStore } from './events.ts';
 import { createIdempotencyStore } from './idempotency.ts';
 import { createInvocationStore } from './invocations.ts';
-import { ChangeListener } from './listener.ts';
 import { migrate } from './migrate.ts';
-import { checkEncoding, postgresDialect } from './postgres.ts';
 import { createDeliveryStore } from './queue/deliveries.ts';
 import { createQueueStore } from './queue/queue.ts';
 import { createReplayStore } from './replays.ts';
@@ -53,10 +51,14 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
   const onError = seldom(options.onError ?? (() => {}));
   const box = createSecretBox(secretsKey);
   await using parts = new AsyncDisposableStack();
-  const dialect = url === undefined ? await sqliteDialect(path, onError) : postgresDialect(url, onError);
+  // Postgres' driver is loaded where it is used: it takes memory, and most gateways run on SQLite.
+  const dialect =
+    url === undefined
+      ? await sqliteDialect(path, onError)
+      : (await import('./postgres.ts')).postgresDialect(url, onError);
   const db = new Kysely<Schema>({ dialect: dialect.kysely });
   parts.defer(() => db.destroy());
-  if (url !== undefined) await checkEncoding(db);
+  if (url !== undefined) await (await import('./postgres.ts')).checkEncoding(db);
   await migrate(dialect, db, (alone) => checkKey(alone, box));
 
   const listeners = new Set<(name: string | undefined) => void>();
@@ -66,6 +68,7 @@ async function open({ url, path, secretsKey, now = () => new Date(), ...options 
     for (const listener of scheduleListeners) listener();
   };
   if (url !== undefined) {
+    const { ChangeListener } = await import('./listener.ts');
     const onChange = (name: string | undefined) => {
       for (const listener of listeners) listener(name);
     };
