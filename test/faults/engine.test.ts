@@ -153,7 +153,7 @@ await onEngine('docker', () => {
       await expectNothingLeft();
     }, 120_000);
 
-    test('that hangs does not keep a gateway from stopping', async () => {
+    test('that hangs does not keep a gateway from stopping, and its next start removes what it had to leave', async () => {
       await engine.do('freeze');
       try {
         gateway.send('/e/hello').catch(() => {});
@@ -163,6 +163,14 @@ await onEngine('docker', () => {
       } finally {
         await engine.do('thaw');
       }
+      const { dataDir } = gateway;
+      await using next = await Served.start({
+        mode: 'docker',
+        env: { ...ENV, DOCKER_HOST: engine.host },
+        dataDir,
+      });
+      expect(await next.stop()).toEqual({ code: 0, left: [] });
+      expect(await engine.sandboxes()).toEqual([]);
     }, 120_000);
 
     test('that has lost its images: they are built again, and callers wait or are told to come again', async () => {
