@@ -11,6 +11,7 @@ import type { Cgroups } from '../src/sandbox/cgroups.ts';
 import type { Dialect } from '../src/sandbox/dialect.ts';
 import { containerOptions } from '../src/sandbox/hardening.ts';
 import type { OciRuntime } from '../src/sandbox/oci-runtime.ts';
+import { FIRST_SANDBOX_UID } from '../src/sandbox/uids.ts';
 import { specOf, TRIVIAL } from './functions.ts';
 import { pause } from './stats.ts';
 
@@ -50,6 +51,7 @@ export function bareContainers(
         image: imageOf(runtime),
         name: `cronium-bench-${Math.random().toString(16).slice(2)}`,
         spec,
+        uid: FIRST_SANDBOX_UID,
         instanceId,
         limitsEnabled: true,
         engineCpus: 64,

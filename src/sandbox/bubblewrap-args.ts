@@ -1,7 +1,9 @@
 import type { Runtime } from '../core/event.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
-import { MAX_OPEN_FILES, SANDBOX_UID } from './hardening.ts';
+import { MAX_OPEN_FILES } from './hardening.ts';
 
+/** Within its own namespace: outside, every sandbox has a user of its own. */
+export const INNER_UID = 1_000;
 const SHM_BYTES = 16 * 2 ** 20;
 const AGENT_DIR = '/opt/cronium';
 const NODE = '/usr/local/bin/node';
@@ -56,7 +58,7 @@ const AGENT_COMMANDS: Readonly<Record<Runtime, readonly string[]>> = {
 export function bubblewrapArgs(spec: SandboxSpec, host: HostFiles, limitsEnabled: boolean): string[] {
   return [
     ['--unshare-all', '--die-with-parent', '--new-session', '--cap-drop', 'ALL'],
-    ['--uid', String(SANDBOX_UID), '--gid', String(SANDBOX_UID), '--hostname', 'sandbox'],
+    ['--uid', String(INNER_UID), '--gid', String(INNER_UID), '--hostname', 'sandbox'],
     ['--clearenv', '--setenv', 'PATH', '/usr/local/bin:/usr/bin:/bin', '--setenv', 'HOME', '/tmp'],
     [
       '--setenv',

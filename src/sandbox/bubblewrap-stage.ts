@@ -17,8 +17,8 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import type { SecurityLevel } from '../core/isolation.ts';
-import type { HostFiles } from './bubblewrap-args.ts';
-import { maskedPaths, SANDBOX_UID } from './hardening.ts';
+import { type HostFiles, INNER_UID } from './bubblewrap-args.ts';
+import { maskedPaths } from './hardening.ts';
 import { compileFilter, encodeFilter, FILTERED_ARCHITECTURES } from './seccomp/bpf.ts';
 import { seccompProfile } from './seccomp/profile.ts';
 
@@ -57,8 +57,8 @@ export class Stage {
       recursive: true,
       filter: (source) => !source.includes('__pycache__'),
     });
-    await writeFile(passwd, `sandbox:x:${SANDBOX_UID}:${SANDBOX_UID}::/tmp:/usr/bin/bash\n`);
-    await writeFile(group, `sandbox:x:${SANDBOX_UID}:\n`);
+    await writeFile(passwd, `sandbox:x:${INNER_UID}:${INNER_UID}::/tmp:/usr/bin/bash\n`);
+    await writeFile(group, `sandbox:x:${INNER_UID}:\n`);
     const filter = await stageFilter(directory, options.level);
     // Sandboxes cannot keep what they compile, so each would compile the agent anew.
     await promisify(execFile)('/usr/bin/python3', [

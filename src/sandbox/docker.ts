@@ -34,6 +34,7 @@ import { REMOVAL_TIMEOUT_MS, Removals } from './removals.ts';
 import { seccompProfile } from './seccomp/profile.ts';
 import { ProfileFile } from './seccomp/profile-file.ts';
 import { Tail } from './tail.ts';
+import { type TakenUid, Uids } from './uids.ts';
 
 export interface DockerOptions extends ImagesOptions {
   engine: EngineKind;
@@ -67,6 +68,7 @@ export class DockerLauncher implements Launcher {
   readonly #options: DockerOptions;
   readonly #dialect: Dialect;
   readonly #removals: Removals;
+  readonly #uids = new Uids();
   readonly #profile: ProfileFile;
   readonly #host: HostConfinement;
   readonly #appArmor: WantedProfile | undefined;
@@ -184,24 +186,32 @@ export class DockerLauncher implements Launcher {
   }
 
   async #launch(spec: SandboxSpec, signal: AbortSignal): Promise<Launched> {
+    const user = this.#uids.take();
     for (;;) {
       const { learnt } = this.#dialect;
       let container: Docker.Container | undefined;
       try {
-        const created = await this.#create(spec);
+        const created = await this.#create(spec, user.uid);
         container = created.container;
         signal.throwIfAborted();
-        return await this.#start(container, created.image, signal);
+        return await this.#start(container, created.image, user, signal);
       } catch (error) {
         if (container !== undefined) await this.#removals.remove(container.id);
-        signal.throwIfAborted();
         this.#dialect.learnFrom(error);
-        if (this.#dialect.learnt === learnt) throw error;
+        if (this.#dialect.learnt !== learnt && !signal.aborted) continue;
+        user.release();
+        signal.throwIfAborted();
+        throw error;
       }
     }
   }
 
-  async #start(container: Docker.Container, image: string, signal: AbortSignal): Promise<Launched> {
+  async #start(
+    container: Docker.Container,
+    image: string,
+    user: TakenUid,
+    signal: AbortSignal,
+  ): Promise<Launched> {
     if (this.#dialect.attachesAfterStart) await container.start();
     const stderr = new Tail();
     const channel = await attach(container, (chunk) => stderr.append(chunk));
@@ -222,7 +232,7 @@ export class DockerLauncher implements Launcher {
       stderr: () => stderr.text(),
       kill: () => {
         channel.destroy();
-        return this.#removals.remove(container.id);
+        return this.#removals.remove(container.id).then(user.release);
       },
       ranOutOfMemory: () => ranOutOfMemory(container, channel.readableEnded || channel.destroyed),
     };
@@ -251,12 +261,16 @@ export class DockerLauncher implements Launcher {
     return this.#dialect.readsProfileFromFile ? this.#profile.path() : this.#profile.text;
   }
 
-  async #create(spec: SandboxSpec, retried = false): Promise<{ container: Docker.Container; image: string }> {
+  async #create(
+    spec: SandboxSpec,
+    uid: number,
+    retried = false,
+  ): Promise<{ container: Docker.Container; image: string }> {
     const { instanceId, limitsEnabled, level } = this.#options;
     const image = await this.#images.ensure(spec.runtime);
     const name = `cronium-${spec.runtime}-${randomBytes(8).toString('hex')}`;
     const { docker, info } = this.#engine;
-    const plan = { image, name, spec, instanceId, limitsEnabled, engineCpus: info.NCPU, level };
+    const plan = { image, name, spec, uid, instanceId, limitsEnabled, engineCpus: info.NCPU, level };
     const seccomp = await this.#seccompProfile();
     const options = containerOptions({ ...plan, seccomp, appArmor: this.#profileName() });
     try {
@@ -267,7 +281,7 @@ export class DockerLauncher implements Launcher {
       if (statusOf(error) === undefined) this.#removals.remove(name);
       if (retried || statusOf(error) !== 404) throw error;
       this.#images.forget(spec.runtime);
-      return this.#create(spec, true);
+      return this.#create(spec, uid, true);
     }
   }
 }

@@ -2,9 +2,8 @@ import type { ContainerCreateOptions } from 'dockerode';
 import type { Runtime } from '../core/event.ts';
 import { isAtLeast, type SecurityLevel } from '../core/isolation.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
+import { SANDBOX_GID } from './uids.ts';
 
-/** Who everything in a sandbox runs as; the number and not a name, so that no image can give the name another meaning. */
-export const SANDBOX_UID = 1_000;
 export const MAX_OPEN_FILES = 1_024;
 const SHM_BYTES = 16 * 2 ** 20;
 
@@ -56,6 +55,8 @@ export interface ContainerPlan {
   image: string;
   name: string;
   spec: SandboxSpec;
+  /** Who everything in it runs as; the number and not a name, so that no image can give the name another meaning. */
+  uid: number;
   instanceId: string;
   limitsEnabled: boolean;
   /** CPUs that the engine has: it refuses a quota above them. */
@@ -69,12 +70,12 @@ export interface ContainerPlan {
 
 /** The container that a sandbox is: unprivileged, read-only, without network, and with nothing of the host in it. */
 export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
-  const { spec, level, seccomp, appArmor } = plan;
+  const { spec, uid, level, seccomp, appArmor } = plan;
   const masked = maskedPaths(level);
   return {
     name: plan.name,
     Image: plan.image,
-    User: `${SANDBOX_UID}:${SANDBOX_UID}`,
+    User: `${uid}:${SANDBOX_GID}`,
     WorkingDir: '/tmp',
     Labels: { [OWNER_LABEL]: plan.instanceId, [RUNTIME_LABEL]: spec.runtime },
     Tty: false,
@@ -99,8 +100,8 @@ export function containerOptions(plan: ContainerPlan): ContainerCreateOptions {
       IpcMode: 'private',
       ShmSize: SHM_BYTES,
       Tmpfs: {
-        '/tmp': tmpfs(spec.tmpBytes, runsProgramsOfTmp(spec.runtime, level)),
-        '/run': tmpfs(spec.runBytes, level === 'basic'),
+        '/tmp': tmpfs(spec.tmpBytes, uid, runsProgramsOfTmp(spec.runtime, level)),
+        '/run': tmpfs(spec.runBytes, uid, level === 'basic'),
       },
       // What a function prints comes by the protocol; the engine must not keep a second copy on the host's disk.
       LogConfig: { Type: 'none', Config: {} },
@@ -118,9 +119,9 @@ function runsProgramsOfTmp(runtime: Runtime, level: SecurityLevel): boolean {
   return level === 'basic' || (level === 'enhanced' && runtime !== 'bash');
 }
 
-function tmpfs(bytes: number, exec: boolean): string {
+function tmpfs(bytes: number, uid: number, exec: boolean): string {
   // Its owner by number too: some versions of runc put the mode of the image's own directory in place of the one asked for.
-  return `rw,${exec ? 'exec' : 'noexec'},nosuid,nodev,size=${bytes},mode=1777,uid=${SANDBOX_UID},gid=${SANDBOX_UID}`;
+  return `rw,${exec ? 'exec' : 'noexec'},nosuid,nodev,size=${bytes},mode=1777,uid=${uid},gid=${SANDBOX_GID}`;
 }
 
 function limits(spec: SandboxSpec, engineCpus: number) {

@@ -10,6 +10,23 @@ import { ANSWERS_42, answerOf, callOf, NEVER_ENDS, runIn, smallSpec } from './ca
 import { limitTests } from './sandbox-limits.ts';
 
 const never = new AbortController().signal;
+/** The kernel gives a user 128 of them, unless its administrator has it give more. */
+const TAKES_ALL_INOTIFY = `
+import ctypes, time
+def handler(event, context):
+    while ctypes.CDLL(None).inotify_init1(0) >= 0:
+        pass
+    print("full", flush=True)
+    time.sleep(600)
+`;
+const TAKES_ONE_INOTIFY = `
+import ctypes, getpass, os
+def handler(event, context):
+    if ctypes.CDLL(None).inotify_init1(0) < 0:
+        raise OSError("no inotify instance is left")
+    os.environ.pop("USER", None)
+    return getpass.getuser()
+`;
 const CRASHING_GATEWAY = fileURLToPath(new URL('crashing-gateway.ts', import.meta.url));
 
 /** What src/core/sandbox.ts promises of every SandboxBackend. A test that leaves anything of a sandbox behind fails. */
@@ -76,6 +93,20 @@ export function sandboxContract(engine: Engine): void {
     expect((await open.traces()).sandboxes).toEqual([]);
     const { outcome } = await running.heard;
     expect(outcome).toMatchObject({ status: 'failed', failure: { code: 'function_error' } });
+  });
+
+  test('what the kernel counts by user, a sandbox uses up for itself alone', async () => {
+    const [greedy, neighbour] = await Promise.all([create('python'), create('python')]);
+    try {
+      const full = Promise.withResolvers<void>();
+      const running = runIn(greedy, callOf(TAKES_ALL_INOTIFY), never, () => full.resolve());
+      await Promise.race([full.promise, running]);
+      expect(answerOf(await runIn(neighbour, callOf(TAKES_ONE_INOTIFY)))).toBe('sandbox');
+      await greedy.destroy();
+      await running;
+    } finally {
+      await Promise.all([greedy.destroy(), neighbour.destroy()]);
+    }
   });
 
   test('is destroyed once, however often that is asked, at once or one after the other', async () => {

@@ -16,7 +16,7 @@ const RUNC = { name: 'runc', isNamed: false, promises: 'host', isPlain: true } a
 const RUNSC = { name: 'runsc', isNamed: true, promises: 'gvisor', isPlain: false } as const;
 
 function options(limitsEnabled = true) {
-  const plan = { image: 'i', name: 'n', spec, instanceId: 'g', limitsEnabled, engineCpus: 2 };
+  const plan = { image: 'i', name: 'n', spec, uid: 50_000, instanceId: 'g', limitsEnabled, engineCpus: 2 };
   return containerOptions({ ...plan, level: 'basic', seccomp: undefined });
 }
 

@@ -30,7 +30,7 @@ await onEngine('docker', (engine) => {
       const { Config, HostConfig, Mounts, NetworkSettings } = await inspect(sandbox.id);
       await sandbox.destroy();
       expect(Config).toMatchObject({
-        User: '1000:1000',
+        User: expect.stringMatching(/^50\d{3}:50000$/),
         Tty: false,
         Labels: { 'cronium.instance': open.instanceId, 'cronium.runtime': runtime },
       });

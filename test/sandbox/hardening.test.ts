@@ -27,6 +27,7 @@ function options(
     image: 'image:tag',
     name: 'name',
     spec: { ...spec, cpus: over.cpus ?? spec.cpus, runtime: over.runtime ?? spec.runtime },
+    uid: 50_007,
     instanceId: 'gateway-1',
     limitsEnabled: over.limitsEnabled ?? true,
     engineCpus: over.engineCpus ?? 2,
@@ -38,7 +39,7 @@ function options(
 describe('a container', () => {
   test('is unprivileged, read-only, without network and with nothing of the host', () => {
     const { HostConfig, ...made } = options();
-    expect(made).toMatchObject({ User: '1000:1000', NetworkDisabled: true, Tty: false });
+    expect(made).toMatchObject({ User: '50007:50000', NetworkDisabled: true, Tty: false });
     expect(HostConfig).toMatchObject({
       NetworkMode: 'none',
       ReadonlyRootfs: true,

@@ -171,9 +171,17 @@ await onEngine('docker', () => {
 
     const sandbox = (level: SecurityLevel = 'basic', appArmor?: string) => {
       const instanceId = newInstanceId();
-      const plan = { image, name: 'unused', spec: smallSpec('python'), instanceId, limitsEnabled: true };
+      const plan = { image, name: 'unused', spec: smallSpec('python'), uid: 50_000 };
       const seccomp = level === 'basic' ? undefined : ociProfileText(seccompProfile(level));
-      const { name: _, ...body } = containerOptions({ ...plan, engineCpus: 2, level, seccomp, appArmor });
+      const { name: _, ...body } = containerOptions({
+        ...plan,
+        instanceId,
+        limitsEnabled: true,
+        engineCpus: 2,
+        level,
+        seccomp,
+        appArmor,
+      });
       return body;
     };
 
