@@ -34,7 +34,8 @@ export interface DurableSize {
   claims: number;
 }
 
-export const DURABLE_SIZES: Readonly<Record<'quick' | 'full', DurableSize>> = {
+export const DURABLE_SIZES: Readonly<Record<'trial' | 'quick' | 'full', DurableSize>> = {
+  trial: { oneByOne: 20, loadMs: 200, backlogs: [10, 100], claims: 20 },
   quick: { oneByOne: 200, loadMs: 2_000, backlogs: [10, 1_000, 10_000], claims: 200 },
   full: { oneByOne: 1_000, loadMs: 8_000, backlogs: [10, 100, 1_000, 10_000, 100_000], claims: 1_000 },
 };

@@ -1,6 +1,6 @@
 /**
  * Does pruning make anybody wait? Saves records and reads them, on SQLite, while nothing is pruned and while many rows are.
- * Usage: node bench/retention.ts [rows]
+ * Usage: npm run bench:retention -- [rows]
  */
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';

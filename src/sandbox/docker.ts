@@ -250,8 +250,6 @@ export class DockerLauncher implements Launcher {
     await this.#removals.close();
     await answered(this.sweep(), this.#engine.kind, SWEEP_TIMEOUT_MS).catch(this.#options.onEngineError);
     await this.#profile.remove();
-    // A boot that the end of the connections ends would have its container removed.
-    this.#removals.giveUp();
     this.#engine.close();
   }
 

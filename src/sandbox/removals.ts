@@ -17,7 +17,6 @@ export class Removals {
   readonly #failed = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  #givenUp = false;
 
   constructor(engine: EngineClient, onEngineError: (error: unknown) => void) {
     this.#engine = engine;
@@ -26,7 +25,6 @@ export class Removals {
 
   /** Never rejects: what fails now is tried again later. */
   async remove(id: string): Promise<void> {
-    if (this.#givenUp) return;
     try {
       await answered(this.#removed(id), this.#engine.kind, REMOVAL_TIMEOUT_MS);
     } catch (error) {
@@ -55,11 +53,6 @@ export class Removals {
     this.#closed = true;
     clearTimeout(this.#timer);
     await this.#retry();
-  }
-
-  /** Leaves what comes from now on to the next start: asking an engine that hangs would keep this process alive. */
-  giveUp(): void {
-    this.#givenUp = true;
   }
 
   async #retry(): Promise<void> {
