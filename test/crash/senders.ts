@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Webhook } from 'standardwebhooks';
 import { expect } from 'vitest';
-import { eventually, type Served } from '../faults/served.ts';
+import { type Answer, eventually, type Served } from '../faults/served.ts';
 import type { Store } from './stores.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
@@ -15,6 +15,10 @@ export class Senders {
   readonly calls = new Set<string>();
   /** By the sender's own id: what its webhooks were answered with. */
   readonly webhooks = new Map<string, Set<string>>();
+  /** By their Idempotency-Key: what calls were answered with. */
+  readonly keyed = new Map<string, Set<string>>();
+  /** Invocations whose gateway died in the middle of them, once all was looked at. */
+  ranAgain = 0;
   /** The gateway that lives now. */
   gateway: Served | undefined;
   readonly #stopped = new AbortController();
@@ -32,7 +36,11 @@ export class Senders {
   }
 
   start(): void {
-    this.#running.push(this.#keepCalling(), this.#keepTelling());
+    this.#running.push(
+      this.#keepCalling(),
+      this.#keepRepeating((n) => this.tell(`msg_${n}`)),
+      this.#keepRepeating((n) => this.callKeyed(`key-${n}`)),
+    );
   }
 
   async stop(): Promise<void> {
@@ -41,7 +49,7 @@ export class Senders {
   }
 
   get promised(): number {
-    return this.calls.size + this.webhooks.size;
+    return this.calls.size + this.webhooks.size + this.keyed.size;
   }
 
   /** One call that nobody waits for; `undefined` when it was not promised to run. */
@@ -54,10 +62,10 @@ export class Senders {
     return id;
   }
 
-  /** A webhook, sent as often as it takes to be accepted, and once more now and then, as senders do. */
-  async tell(id: string): Promise<void> {
+  /** A webhook with the sender's own id. */
+  tell(id: string): Promise<void> {
     const body = JSON.stringify({ id });
-    while (!this.#stopped.signal.aborted) {
+    return this.#repeat(this.webhooks, id, () => {
       const now = new Date();
       const headers = {
         'content-type': 'application/json',
@@ -65,10 +73,25 @@ export class Senders {
         'webhook-timestamp': String(Math.floor(now.getTime() / 1_000)),
         'webhook-signature': new Webhook(SECRET).sign(id, now, body),
       };
-      const answer = await this.#send('/e/hook', { method: 'POST', headers, body });
+      return this.#send('/e/hook', { method: 'POST', headers, body });
+    });
+  }
+
+  /** A call that nobody waits for, by a client that wants it to run once. */
+  callKeyed(key: string): Promise<void> {
+    const headers = { prefer: 'respond-async', 'idempotency-key': key };
+    return this.#repeat(this.keyed, key, () =>
+      this.#send('/e/job', { method: 'POST', headers, body: '"x"' }),
+    );
+  }
+
+  /** Sends it as often as it takes to be accepted, and once more now and then, as senders do. */
+  async #repeat(told: Map<string, Set<string>>, id: string, send: () => Promise<Answer | undefined>) {
+    while (!this.#stopped.signal.aborted) {
+      const answer = await send();
       if (answer?.status === 202) {
-        const told = this.webhooks.get(id) ?? new Set();
-        this.webhooks.set(id, told.add((JSON.parse(answer.body) as { id: string }).id));
+        const ids = told.get(id) ?? new Set();
+        told.set(id, ids.add((JSON.parse(answer.body) as { id: string }).id));
         if (Math.random() < 0.7) return;
       }
       await sleep(PAUSE_MS);
@@ -82,9 +105,9 @@ export class Senders {
     }
   }
 
-  async #keepTelling(): Promise<void> {
+  async #keepRepeating(send: (n: number) => Promise<void>): Promise<void> {
     for (let n = 1; !this.#stopped.signal.aborted; n++) {
-      await this.tell(`msg_${n}`);
+      await send(n);
       await sleep(PAUSE_MS);
     }
   }
@@ -111,14 +134,22 @@ export class Senders {
     });
     const rows = await store.query('select id, event_name, status, error from invocations');
     const byId = new Map(rows.map((row) => [row.id, row]));
-    const promised = [...this.calls, ...[...this.webhooks.values()].flatMap((told) => [...told])];
+    const repeated = [...this.webhooks, ...this.keyed];
+    const promised = [...this.calls, ...repeated.flatMap(([, told]) => [...told])];
     expect(
       promised.filter((id) => byId.get(id)?.status !== 'succeeded').map((id) => byId.get(id) ?? id),
     ).toEqual([]);
-    expect([...this.webhooks].filter(([, told]) => told.size !== 1)).toEqual([]);
-    // A sender's id whose answer was lost may stand for an invocation that nobody was told of, and never for a second one.
+    expect(repeated.filter(([, told]) => told.size !== 1)).toEqual([]);
+    // An id or a key whose answer was lost may stand for an invocation that nobody was told of, and never for a second one.
     const hooks = rows.filter(({ event_name }) => event_name === 'hook').length;
-    const keys = await store.query('select count(distinct invocation_id) as n from dedup_keys');
-    expect(Number(keys[0]!.n)).toBe(hooks);
+    const keys = await store.query('select scope, invocation_id from dedup_keys');
+    const ofKeys = keys.filter(({ scope }) => scope === 'idempotency-key');
+    expect(keys.length - ofKeys.length).toBe(hooks);
+    expect(new Set(keys.map(({ invocation_id }) => invocation_id)).size).toBe(keys.length);
+    // Each key has one: what has none was a call without a key.
+    const jobs = rows.length - hooks;
+    expect(jobs - ofKeys.length).toBeGreaterThanOrEqual(this.calls.size);
+    const again = await store.query('select count(*) as n from invocations where attempt > 1');
+    this.ranAgain = Number(again[0]!.n);
   }
 }

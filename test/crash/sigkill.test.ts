@@ -86,8 +86,10 @@ function suite(open: () => Promise<Store>): void {
       }
       await using last = await start(store);
       await senders.expectKept(store);
+      const { promised, calls, webhooks, keyed, ranAgain } = senders;
       console.log(
-        `${KILLS} kills: ${senders.promised} promises kept, ${senders.webhooks.size} of them webhooks`,
+        `${KILLS} kills: ${promised} promises kept (calls: ${calls.size}, webhooks: ${webhooks.size}, ` +
+          `calls with a key: ${keyed.size}), ran again: ${ranAgain}`,
       );
       expect(senders.promised).toBeGreaterThan(KILLS);
       expect(await last.stop()).toEqual({ code: 0, left: [] });
