@@ -12,7 +12,7 @@ const all = globSync('test/**/*.test.ts');
 const alone = globSync(ALONE);
 const withEngines = all.filter((file) => !alone.includes(file) && HEAVY.test(readFileSync(file, 'utf8')));
 
-/** A machine of two cores, shared with others, starves a test now and then; a second try is told in the output, and no third is made. */
+/** A machine of two cores, shared with others, starves a test now and then; a second try is told in the output, with the reason, and no third is made. */
 const retry = process.env.CI ? 1 : 0;
 
 /** @param groupOrder one group after the other */
@@ -26,7 +26,9 @@ export default defineConfig({
     setupFiles: ['test/setup.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
-    reporters: report === undefined ? ['default'] : ['default', 'json'],
+    // A second is short where two cores boot sandboxes, too.
+    expect: { poll: { timeout: 15_000 } },
+    reporters: ['default', './test/retried.ts', ...(report === undefined ? [] : ['json'])],
     ...(report !== undefined && { outputFile: { json: report } }),
     // For two cores; what starts engines and gateways waits for them half of the time.
     projects: [

@@ -18,7 +18,7 @@ import {
 import { Dialect, GVISOR_OVERHEAD_BYTES } from './dialect.ts';
 import { AttachedChannel } from './docker-stream.ts';
 import { answered, EngineClient, type EngineKind, statusOf } from './engine-client.ts';
-import { containerOptions, OWNER_LABEL } from './hardening.ts';
+import { containerOptions } from './hardening.ts';
 import { Images, type ImagesOptions } from './images.ts';
 import { PROOF_SPEC, proveKernel } from './kernel-proof.ts';
 import type { Launched, Launcher } from './launcher.ts';
@@ -30,6 +30,7 @@ import {
   type OciRuntime,
   type WantedRuntime,
 } from './oci-runtime.ts';
+import { ownContainers } from './own-containers.ts';
 import { REMOVAL_TIMEOUT_MS, Removals } from './removals.ts';
 import { seccompProfile } from './seccomp/profile.ts';
 import { ProfileFile } from './seccomp/profile-file.ts';
@@ -239,9 +240,8 @@ export class DockerLauncher implements Launcher {
   }
 
   async sweep(): Promise<number> {
-    const filters = { label: [`${OWNER_LABEL}=${this.#options.instanceId}`] };
-    const left = await this.#engine.docker.listContainers({ all: true, filters });
-    await Promise.all(left.map(({ Id }) => this.#removals.remove(Id)));
+    const left = await ownContainers(this.#engine.docker, this.#options.instanceId);
+    await Promise.all(left.map((id) => this.#removals.remove(id)));
     await this.#profile.sweep();
     return left.length;
   }

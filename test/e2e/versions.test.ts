@@ -96,12 +96,15 @@ await onEngine('bubblewrap', () => {
       const id = first.headers.get('x-cronium-invocation-id');
       const again = await caller.fetch(`/v1/invocations/${id}/replay`, { method: 'POST', body: '{}' });
       expect(again.status).toBe(202);
-      const compared = await caller.fetch('/v1/events/marked/replays', {
-        method: 'POST',
-        body: JSON.stringify({ version: 1, last: 1 }),
-      });
-      const read = async () =>
-        (await (await caller.fetch(compared.headers.get('location')!)).json()) as ReplayView;
+      // What was called just now may not be in the database yet.
+      const body = JSON.stringify({ version: 1, last: 1 });
+      const begin = async () => {
+        const begun = await caller.fetch('/v1/events/marked/replays', { method: 'POST', body });
+        return begun.headers.get('location');
+      };
+      let location = await begin();
+      await expect.poll(async () => (location ??= await begin())).not.toBeNull();
+      const read = async () => (await (await caller.fetch(location!)).json()) as ReplayView;
       await expect.poll(async () => (await read()).status, { timeout: 30_000 }).toBe('done');
       expect((await read()).items[0]?.comparison.body).toMatchObject({
         paths: [{ before: '"no replay"', after: '"true"' }],

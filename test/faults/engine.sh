@@ -2,7 +2,7 @@
 # A Docker engine of a test's own, to be stopped, killed and frozen: the one that all tests share stays as it is.
 #
 #   engine.sh STATE up IMAGE…         starts it, with these images of the engine at DOCKER_HOST
-#   engine.sh STATE start             starts it again, on whatever it left
+#   engine.sh STATE start             has it run again, on whatever it left
 #   engine.sh STATE stop              asks it to stop
 #   engine.sh STATE kill              kills it; its containers go on without it
 #   engine.sh STATE freeze | thaw
@@ -55,7 +55,10 @@ case "$2" in
     start
     docker save "${@:3}" | docker_cli 120 load >/dev/null
     ;;
-  start) start ;;
+  start)
+    signal CONT
+    if [ -z "$(running dockerd)" ]; then start; fi
+    ;;
   stop)
     stop_daemon dockerd
     stop_daemon containerd

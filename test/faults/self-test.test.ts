@@ -72,7 +72,7 @@ await onEngine('docker', () => {
       promised: true,
       remedy: expect.any(String),
     });
-    expect(linesOf(served, /python: the self-test failed/).length).toBe(1);
+    await expect.poll(() => linesOf(served, /python: the self-test failed/).length).toBe(1);
     // Of the others nothing was found out: they are served as they were.
     await served.deploy('other', 'bash', 'echo other');
     expect((await served.send('/e/other')).body).toBe('other\n');
