@@ -13,6 +13,7 @@ import { findPostgres, startPostgres } from '../postgres.ts';
 const secretsKey = randomBytes(32);
 const LEASE = 'gateway:1';
 const ENDED_ROWS = 50_000;
+const BACKLOG = 4_000;
 /** These grow with every invocation there ever was: nothing that the queue does again and again may read them from end to end. */
 const LARGE = 'invocations|invocation_payloads|invocation_results|dedup_keys|deliveries';
 
@@ -119,6 +120,36 @@ describe.skipIf(bin === undefined)('on Postgres', () => {
         if (scan.test(plan)) scans.push(`${text}\n${plan}`);
       }
       expect(scans).toEqual([]);
+    } finally {
+      await client.end();
+    }
+  });
+
+  test('a claim reads little of a backlog that Postgres has not counted yet', async () => {
+    await using server = await startPostgres(bin!);
+    const url = await server.createDatabase();
+    await using store = await openStore({ url, secretsKey });
+    const client = new pg.Client({ connectionString: url });
+    await client.connect();
+    try {
+      await client.query('alter table invocations set (autovacuum_enabled = false)');
+      const event = await store.events.create('alice', draft());
+      await store.queue.enqueue(Array.from({ length: BACKLOG }, () => request(event)));
+      const query = vi.spyOn(pg.Client.prototype, 'query');
+      // The second begins where the first one's turn ended.
+      for (let n = 0; n < 2; n++) expect(await store.queue.claim(LEASE, 2, 60_000)).toHaveLength(2);
+      const asked = (query.mock.calls as unknown as [unknown, unknown[]?][]).filter(
+        ([text]) => typeof text === 'string' && isPlanned(text),
+      );
+      query.mockRestore();
+      expect(asked.length).toBeGreaterThan(4);
+      const read: [number, unknown][] = [];
+      for (const [text, values] of asked) {
+        const { rows } = await client.query<{ 'QUERY PLAN': string }>(`explain analyze ${text}`, values);
+        const counts = rows.flatMap((row) => [...row['QUERY PLAN'].matchAll(/actual .* rows=(\d+)/g)]);
+        read.push([Math.max(...counts.map(([, count]) => Number(count))), text]);
+      }
+      expect(read.filter(([count]) => count > BACKLOG / 4)).toEqual([]);
     } finally {
       await client.end();
     }
