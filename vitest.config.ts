@@ -6,11 +6,11 @@ const report = process.env.VITEST_JSON;
 /** Modules of test/ that start engines, databases or gateways. */
 const HEAVY =
   /from '\.[./a-z-]*\/(on-engine|engines|own-engine|processes|served|watched|stack|postgres|chromium)\.ts'/;
-/** They measure this machine or change it, and bear no company. */
-const ALONE = ['test/attack/hostile.test.ts', 'test/faults/{engine,mixed-load}.test.ts'];
+/** They load this machine or take parts of it away, and bear little company. */
+const APART = ['test/attack/hostile.test.ts', 'test/faults/{engine,mixed-load}.test.ts'];
 const all = globSync('test/**/*.test.ts');
-const alone = globSync(ALONE);
-const withEngines = all.filter((file) => !alone.includes(file) && HEAVY.test(readFileSync(file, 'utf8')));
+const apart = globSync(APART);
+const withEngines = all.filter((file) => !apart.includes(file) && HEAVY.test(readFileSync(file, 'utf8')));
 
 /** A machine of two cores, shared with others, starves a test now and then; a second try is told in the output, with the reason, and no third is made. */
 const retry = process.env.CI ? 1 : 0;
@@ -33,7 +33,7 @@ export default defineConfig({
     // For two cores; what starts engines and gateways waits for them half of the time.
     projects: [
       project('unit', 1, ['test/**/*.test.ts'], {
-        exclude: [...withEngines, ...alone],
+        exclude: [...withEngines, ...apart],
         maxWorkers: 2,
       }),
       project('engines', 2, withEngines, {
@@ -41,7 +41,7 @@ export default defineConfig({
         maxWorkers: 3,
         retry,
       }),
-      project('alone', 3, ALONE, { fileParallelism: false, retry }),
+      project('apart', 3, APART, { maxWorkers: 2, retry }),
     ],
   },
 });
