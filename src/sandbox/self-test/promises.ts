@@ -37,7 +37,7 @@ export interface Promised {
 const ENGINE_REMEDY =
   'The engine starts containers otherwise than it is asked to: look at its configuration, and at what stands between it and the gateway.';
 const FILTER_REMEDY =
-  'The engine must run with its seccomp filter (docker info shows seccomp), on a kernel that has CONFIG_SECCOMP_FILTER.';
+  'The kernel must have CONFIG_SECCOMP_FILTER, and an engine must run with its seccomp filter (docker info shows seccomp).';
 const LIMITS_REMEDY =
   'The host must have the memory and pids control groups, delegated to the engine; RESOURCE_LIMITS_ENABLED=false goes without limits.';
 
