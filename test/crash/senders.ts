@@ -6,7 +6,7 @@ import type { Store } from './stores.ts';
 
 const SECRET = `whsec_${Buffer.alloc(32, 9).toString('base64')}`;
 /** Senders are slower than sandboxes, or what is promised would pile up for longer than a test may last. */
-const PAUSE_MS = 80;
+const PAUSE_MS = 250;
 const DRAIN_MS = 240_000;
 
 /** Clients that note what they were promised, whichever gateway promised it. */
