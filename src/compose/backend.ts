@@ -3,6 +3,7 @@ import type { Config } from '../config.ts';
 import type { SandboxBackend } from '../core/sandbox.ts';
 import type { Log } from '../logger.ts';
 import { detectBackend } from '../sandbox/detect.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import { detectOptions } from './detect-options.ts';
 
 /** How long a start that was given up may take to come to its end and to tidy up after itself, ms. */
@@ -45,17 +46,12 @@ async function backendUnless<T extends { backend: SandboxBackend }>(
   detecting: Promise<T>,
 ): Promise<T> {
   if (signal === undefined) return detecting;
-  const aborted = Promise.withResolvers<undefined>();
-  const onAbort = () => aborted.resolve(undefined);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
   try {
-    const detected = await Promise.race([detecting, aborted.promise]);
-    if (detected !== undefined) return detected;
+    return await unlessAborted(detecting, signal);
+  } catch (error) {
+    if (error !== signal.reason) throw error;
     const tidied = detecting.then(({ backend }) => backend.close()).catch(() => {});
     await Promise.race([tidied, sleep(GIVE_UP_MS, undefined, { ref: false })]);
-    throw signal.reason;
-  } finally {
-    signal.removeEventListener('abort', onAbort);
+    throw error;
   }
 }

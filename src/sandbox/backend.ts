@@ -10,6 +10,7 @@ import type {
   SandboxSpec,
 } from '../core/sandbox.ts';
 import { GatewayError, messageOf } from '../errors.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import { AgentConnection, ChannelClosed } from './agent.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import { singleUse } from './single-use.ts';
@@ -117,16 +118,8 @@ class AgentSandbox implements Sandbox {
   }
 
   /** An engine that hangs does not tell, and must not keep a call beyond its end. */
-  async #ranOutOfMemory(signal: AbortSignal): Promise<boolean> {
-    const { promise: aborted, resolve } = Promise.withResolvers<boolean>();
-    const onAbort = () => resolve(false);
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    try {
-      return await Promise.race([this.#launched.ranOutOfMemory().catch(() => false), aborted]);
-    } finally {
-      signal.removeEventListener('abort', onAbort);
-    }
+  #ranOutOfMemory(signal: AbortSignal): Promise<boolean> {
+    return unlessAborted(this.#launched.ranOutOfMemory(), signal).catch(() => false);
   }
 
   destroy(): Promise<void> {

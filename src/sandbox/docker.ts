@@ -5,6 +5,7 @@ import type Docker from 'dockerode';
 import type { Runtime } from '../core/event.ts';
 import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts';
 import type { SandboxSpec } from '../core/sandbox.ts';
+import { unlessAborted } from '../unless-aborted.ts';
 import { AgentBackend } from './backend.ts';
 import {
   confinedBy,
@@ -325,17 +326,5 @@ async function ranOutOfMemory(container: Docker.Container, hasEnded: boolean): P
     looksLeft -= 1;
     if (looksLeft === 0 || (!Running && ExitCode !== KILLED_EXIT_CODE)) return false;
     await sleep(END_POLL_MS);
-  }
-}
-
-async function unlessAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  const aborted = Promise.withResolvers<never>();
-  const onAbort = () => aborted.reject(signal.reason);
-  if (signal.aborted) onAbort();
-  signal.addEventListener('abort', onAbort, { once: true });
-  try {
-    return await Promise.race([work, aborted.promise]);
-  } finally {
-    signal.removeEventListener('abort', onAbort);
   }
 }
