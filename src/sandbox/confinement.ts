@@ -1,8 +1,7 @@
 import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts';
 import type { SandboxBackend } from '../core/sandbox.ts';
 import type { EngineInfo } from './engine-client.ts';
-import { PROOF_SPEC } from './kernel-proof.ts';
-import { runOnce } from './trial.ts';
+import { lookFromInside } from './proof.ts';
 
 /** The profile of deploy/apparmor, which is taken from `enhanced` on where the engine's host has loaded it. */
 export const OWN_PROFILE = 'cronium-sandbox';
@@ -64,10 +63,7 @@ export function wantedProfile(
 
 /** Looks from inside a sandbox by which profile it is confined; empty where its kernel tells of none. */
 export async function confinedBy(backend: SandboxBackend): Promise<string> {
-  const outcome = await runOnce(backend, PROOF_SPEC, LOOK, {});
-  if (outcome.status === 'failed')
-    throw new Error(`a sandbox could not be looked at: ${outcome.failure.message}`);
-  return String(outcome.result?.value);
+  return String(await lookFromInside(backend, LOOK));
 }
 
 const LOOK = `

@@ -21,7 +21,7 @@ import { AttachedChannel } from './docker-stream.ts';
 import { answered, EngineClient, type EngineKind, statusOf } from './engine-client.ts';
 import { containerOptions } from './hardening.ts';
 import { Images, type ImagesOptions } from './images.ts';
-import { PROOF_SPEC, proveKernel } from './kernel-proof.ts';
+import { proveKernel } from './kernel-proof.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import { demandKernel, proveLevel } from './level-proof.ts';
 import {
@@ -32,6 +32,7 @@ import {
   type WantedRuntime,
 } from './oci-runtime.ts';
 import { ownContainers } from './own-containers.ts';
+import { PROOF_SPEC } from './proof.ts';
 import { REMOVAL_TIMEOUT_MS, Removals } from './removals.ts';
 import { seccompProfile } from './seccomp/profile.ts';
 import { ProfileFile } from './seccomp/profile-file.ts';

@@ -1,17 +1,7 @@
 import { z } from 'zod';
 import type { Kernel } from '../core/isolation.ts';
-import type { SandboxBackend, SandboxSpec } from '../core/sandbox.ts';
-import { runOnce } from './trial.ts';
-
-/** The sandbox of a proof. */
-export const PROOF_SPEC: SandboxSpec = {
-  runtime: 'python',
-  memoryBytes: 64 * 2 ** 20,
-  cpus: 1,
-  pids: 32,
-  tmpBytes: 2 ** 20,
-  runBytes: 2 ** 20,
-};
+import type { SandboxBackend } from '../core/sandbox.ts';
+import { lookFromInside } from './proof.ts';
 
 /** Reads the kernel's log by its system call: a program for it need not be in the image. */
 const LOOK = `
@@ -52,10 +42,7 @@ export interface Proof {
  * @throws GatewayError when no sandbox boots, Error when it does not answer
  */
 export async function proveKernel(backend: SandboxBackend, engineKernel: string | undefined): Promise<Proof> {
-  const outcome = await runOnce(backend, PROOF_SPEC, LOOK, {});
-  if (outcome.status === 'failed')
-    throw new Error(`a sandbox could not be looked at: ${outcome.failure.message}`);
-  const seen = evidence.parse(outcome.result?.value);
+  const seen = evidence.parse(await lookFromInside(backend, LOOK));
   return { kernel: kernelOf(seen, engineKernel), release: seen.release, memoryBytes: memoryOf(seen) };
 }
 
