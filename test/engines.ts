@@ -85,14 +85,24 @@ async function tracesIn({ docker }: EngineClient, instanceId: string): Promise<T
   return { sandboxes: left.map(({ Id, State }) => `container ${Id.slice(0, 12)} (${State})`), gateway: [] };
 }
 
+/** Looking again at what is left must not cost what connecting does: Podman asks the host who packaged its programs. */
+const clients = new Map<EngineKind, Promise<EngineClient>>();
+
+function clientFor(kind: EngineKind, host: string | undefined): Promise<EngineClient> {
+  const connected = clients.get(kind) ?? EngineClient.connect(kind, host);
+  clients.set(kind, connected);
+  connected.catch(() => clients.delete(kind));
+  return connected;
+}
+
 /** What there is of a gateway in the Docker engine, and in Podman where there is one. */
 export async function tracesOfContainers(instanceId: string): Promise<Traces> {
   const { DOCKER_HOST, PODMAN_HOST } = engineConfig();
   const places: [EngineKind, string | undefined][] = [['docker', DOCKER_HOST]];
   if (PODMAN_HOST !== undefined) places.push(['podman', PODMAN_HOST]);
   const found = places.map(async ([kind, host]) => {
-    const client = await EngineClient.connect(kind, host);
-    return (await tracesIn(client, instanceId).finally(() => client.close())).sandboxes;
+    const client = await clientFor(kind, host);
+    return (await tracesIn(client, instanceId)).sandboxes;
   });
   // An engine that this machine does not have has nothing of anybody.
   const nothing = (error: unknown) => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -51,9 +51,17 @@ export async function eventuallyNone(look: () => string[] | Promise<string[]>): 
 }
 
 function pidsWith(mark: string): number[] {
-  return pids().filter(
-    (pid) => read(`/proc/${pid}/mountinfo`).includes(mark) || commandOf(pid).includes(mark),
-  );
+  // A list of mounts is long, and all processes of a mount namespace have the same.
+  const marked = new Map<string, boolean>();
+  const mountsBear = (pid: number): boolean => {
+    const namespace = mountNamespaceOf(pid);
+    const known = marked.get(namespace);
+    if (known !== undefined) return known;
+    const bears = read(`/proc/${pid}/mountinfo`).includes(mark);
+    if (namespace !== '') marked.set(namespace, bears);
+    return bears;
+  };
+  return pids().filter((pid) => commandOf(pid).includes(mark) || mountsBear(pid));
 }
 
 function pids(): number[] {
@@ -64,6 +72,15 @@ function pids(): number[] {
 
 function commandOf(pid: number): string {
   return read(`/proc/${pid}/cmdline`).replaceAll('\0', ' ');
+}
+
+/** Empty when it has ended. */
+function mountNamespaceOf(pid: number): string {
+  try {
+    return readlinkSync(`/proc/${pid}/ns/mnt`);
+  } catch {
+    return '';
+  }
 }
 
 function cgroupsOf(mark: string): string[] {
