@@ -1,21 +1,8 @@
-import { describe, test } from 'vitest';
 import { type Engine, type EngineName, findEngine } from './engines.ts';
+import { suiteWhere } from './suite-where.ts';
 
-/**
- * Runs a suite on one way of isolating. Where this machine does not have it the suite is skipped, with the reason in its name
- * and on the terminal; in CI, where the machine is made for it, that is a failure.
- */
+/** Runs a suite on one way of isolating; see {@link suiteWhere} for a machine that does not have it. */
 export async function onEngine(name: EngineName, suite: (engine: Engine) => void): Promise<void> {
   const engine = await findEngine(name);
-  const { unavailable } = engine;
-  if (unavailable === undefined) {
-    describe(name, () => suite(engine));
-  } else if (process.env.CI) {
-    test(`${name} can be used`, () => {
-      throw new Error(`${name} cannot be used here: ${unavailable}`);
-    });
-  } else {
-    console.warn(`skipped: ${name} cannot be used here: ${unavailable}`);
-    describe.skip(`${name} (${unavailable})`, () => suite(engine));
-  }
+  suiteWhere(name, engine.unavailable, () => suite(engine));
 }

@@ -1,11 +1,11 @@
 import { existsSync, globSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { TempDir } from '../e2e/processes.ts';
 import { eventually, Served } from '../faults/served.ts';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 import { Senders } from './senders.ts';
 import { postgresStore, type Store, sqliteStore } from './stores.ts';
 
@@ -93,16 +93,9 @@ await onEngine('bubblewrap', () => {
       expect(await gateway.stop()).toEqual({ code: 0, left: [] });
     }, 60_000);
 
-    const bin = findPostgres();
-    describe.skipIf(bin === undefined)('on Postgres', () => {
-      let server: PostgresServer;
-      beforeAll(async () => {
-        server = await startPostgres(bin!);
-      });
-      afterAll(() => server?.[Symbol.asyncDispose]());
-
+    onPostgres('on Postgres', (server) => {
       test('takes nothing from one of three gateways that share it', async () => {
-        using store = await postgresStore(server);
+        using store = await postgresStore(server());
         await using gateways = new AsyncDisposableStack();
         const all: Served[] = [];
         for (const offset of [0, HOUR_SECONDS, -HOUR_SECONDS]) {

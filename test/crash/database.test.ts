@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually, Served } from '../faults/served.ts';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 import { Senders } from './senders.ts';
 import { postgresStore, sqliteStore } from './stores.ts';
 
@@ -68,16 +68,9 @@ await onEngine('bubblewrap', () => {
     120_000,
   );
 
-  const bin = findPostgres();
-  describe.skipIf(bin === undefined)('what was accepted runs though the Postgres server', () => {
-    let server: PostgresServer;
-    beforeAll(async () => {
-      server = await startPostgres(bin!);
-    });
-    afterAll(() => server?.[Symbol.asyncDispose]());
-
+  onPostgres('what was accepted runs though the Postgres server', (server) => {
     test('was killed under load and its connections were cut', async () => {
-      using store = await postgresStore(server);
+      using store = await postgresStore(server());
       await using gateway = await Served.start({ dataDir: store.dataDir, env: { ...store.env, ...POOLS } });
       const senders = new Senders();
       senders.gateway = gateway;
@@ -86,11 +79,11 @@ await onEngine('bubblewrap', () => {
       try {
         for (let round = 0; round < 3; round++) {
           await morePromises(senders);
-          expect(await server.cutConnections()).toBeGreaterThan(0);
+          expect(await server().cutConnections()).toBeGreaterThan(0);
           await morePromises(senders);
-          await server.stop('immediate');
+          await server().stop('immediate');
           await sleep(300);
-          await server.start();
+          await server().start();
         }
         await morePromises(senders);
       } finally {

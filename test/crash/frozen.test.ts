@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { eventually, Served } from '../faults/served.ts';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 import { Senders } from './senders.ts';
 import { postgresStore } from './stores.ts';
 
@@ -10,16 +10,9 @@ const POOLS = { POOL_MIN: '0', POOL_TARGET: '2', MAX_CONCURRENT_EXECUTIONS: '4' 
 const LEASE_MS = 2_000;
 
 await onEngine('bubblewrap', () => {
-  const bin = findPostgres();
-  describe.skipIf(bin === undefined)('gateways on one Postgres', () => {
-    let server: PostgresServer;
-    beforeAll(async () => {
-      server = await startPostgres(bin!);
-    });
-    afterAll(() => server?.[Symbol.asyncDispose]());
-
+  onPostgres('gateways on one Postgres', (server) => {
     test('finish what one that is frozen past its lease had begun, and its late result is refused', async () => {
-      using store = await postgresStore(server);
+      using store = await postgresStore(server());
       const start = (name: string) =>
         Served.start({
           dataDir: `${store.dataDir}-${name}`,

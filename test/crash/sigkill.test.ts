@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { leftOf } from '../e2e/processes.ts';
 import { Served } from '../faults/served.ts';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 import type { KillPoint } from './kill-at.ts';
 import { Senders } from './senders.ts';
 import { postgresStore, type Store, sqliteStore } from './stores.ts';
@@ -102,13 +102,7 @@ function suite(open: () => Promise<Store>): void {
 await onEngine('bubblewrap', () => {
   describe('on SQLite', () => suite(sqliteStore));
 
-  const bin = findPostgres();
-  describe.skipIf(bin === undefined)('on Postgres', () => {
-    let server: PostgresServer;
-    beforeAll(async () => {
-      server = await startPostgres(bin!);
-    });
-    afterAll(() => server?.[Symbol.asyncDispose]());
-    suite(() => postgresStore(server));
+  onPostgres('on Postgres', (server) => {
+    suite(() => postgresStore(server()));
   });
 });

@@ -4,13 +4,12 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 import { type Answer, eventually, Served } from './served.ts';
 
 const run = promisify(execFile);
-const bin = findPostgres();
 const asRoot = process.getuid?.() === 0;
 const CALLS = 30;
 /** Whoever cannot be served is told so soon, also when the database's server does not answer at all. */
@@ -120,30 +119,31 @@ await onEngine('bubblewrap', () => {
     },
   );
 
-  describe.skipIf(bin === undefined)('calls are answered while a Postgres server', () => {
-    let server: PostgresServer;
-    beforeAll(async () => {
-      server = await startPostgres(bin!);
-    });
-    afterAll(() => server?.[Symbol.asyncDispose]());
-
+  onPostgres('calls are answered while a Postgres server', (server) => {
     test.each<[string, (url: string) => Fault]>([
       [
         'is stopped',
-        () => ({ refused: 'everything', begin: () => server.stop(), end: () => server.start() }),
+        () => ({ refused: 'everything', begin: () => server().stop(), end: () => server().start() }),
       ],
       [
         'has crashed',
-        () => ({ refused: 'everything', begin: () => server.stop('immediate'), end: () => server.start() }),
+        () => ({
+          refused: 'everything',
+          begin: () => server().stop('immediate'),
+          end: () => server().start(),
+        }),
       ],
-      ['hangs', () => ({ refused: 'everything', begin: () => server.freeze(), end: () => server.thaw() })],
+      [
+        'hangs',
+        () => ({ refused: 'everything', begin: () => server().freeze(), end: () => server().thaw() }),
+      ],
       [
         'is read-only',
         (url) => {
           const set = async (value: string) => {
             const name = new URL(url).pathname.slice(1);
-            await server.query(`alter database ${name} set default_transaction_read_only = ${value}`);
-            await server.cutConnections();
+            await server().query(`alter database ${name} set default_transaction_read_only = ${value}`);
+            await server().cutConnections();
           };
           return { refused: 'writes', begin: () => set('on'), end: () => set('off') };
         },
@@ -151,7 +151,7 @@ await onEngine('bubblewrap', () => {
     ])(
       '%s',
       async (_, faultOf) => {
-        const url = await server.createDatabase();
+        const url = await server().createDatabase();
         await using gateway = await Served.start({ env: { DATABASE_URL: url } });
         await servesThrough(gateway, faultOf(url));
       },

@@ -1,23 +1,19 @@
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { onPostgres } from '../on-postgres.ts';
 import { Harness } from './harness.ts';
 import { SENDERS } from './webhooks/senders.ts';
 
-const bin = findPostgres();
 const REQUESTS = 50;
 
-describe.skipIf(bin === undefined)('several gateways on one Postgres', () => {
-  let server: PostgresServer;
+onPostgres('several gateways on one Postgres', (server) => {
   let gateways: Harness[];
   beforeAll(async () => {
-    server = await startPostgres(bin!);
-    const url = await server.createDatabase();
+    const url = await server().createDatabase();
     gateways = [];
     for (let count = 0; count < 3; count++) gateways.push(await Harness.open({ now: () => new Date() }, url));
   });
   afterAll(async () => {
     for (const gateway of gateways) await gateway[Symbol.asyncDispose]();
-    await server?.[Symbol.asyncDispose]();
   });
 
   const atOnce = (path: string, init: RequestInit) =>

@@ -11,7 +11,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Caller } from '../e2e/calls.ts';
 import { cleanEnv, cronium, GatewayProcess, leftOf, ROOT, run, TempDir } from '../e2e/processes.ts';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
 interface View {
   id: string;
@@ -211,17 +211,10 @@ await onEngine('bubblewrap', () => {
     });
   });
 
-  const bin = findPostgres();
-  describe.skipIf(bin === undefined)('gateways on one Postgres', () => {
-    let server: PostgresServer;
-    beforeAll(async () => {
-      server = await startPostgres(bin!);
-    });
-    afterAll(() => server?.[Symbol.asyncDispose]());
-
+  onPostgres('gateways on one Postgres', (server) => {
     test('share the work, tell each other of its end, and cancel what runs on the other', async () => {
       const shared = {
-        DATABASE_URL: await server.createDatabase(),
+        DATABASE_URL: await server().createDatabase(),
         JWT_SECRET: randomBytes(32).toString('hex'),
       };
       const env = { ...shared, SECRETS_KEY: randomBytes(32).toString('hex'), MAX_ASYNC_EXECUTIONS: '1' };

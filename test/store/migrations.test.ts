@@ -8,7 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { openStore, type StoreLocation } from '../../src/store/store.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
 const secretsKey = randomBytes(32);
 const PROCESSES = 5;
@@ -90,21 +90,14 @@ describe('a SQLite file', () => {
   });
 });
 
-const bin = findPostgres();
-describe.skipIf(bin === undefined)('a Postgres database', () => {
-  let server: PostgresServer;
-  beforeAll(async () => {
-    server = await startPostgres(bin!);
-  });
-  afterAll(() => server?.[Symbol.asyncDispose]());
-
+onPostgres('a Postgres database', (server) => {
   test.each([1, 2, 3])(
     'is made by one of several processes at once, and used by all (round %i)',
     async () => {
-      const location = { url: await server.createDatabase() };
+      const location = { url: await server().createDatabase() };
       expect(await openAtOnce(location)).toEqual(fine);
       expect(await eventNames(location)).toEqual(everyOne);
-      const names = (await server.query('select name from kysely_migration', location.url)).map(
+      const names = (await server().query('select name from kysely_migration', location.url)).map(
         (row) => row.name,
       );
       expect(names).toContain('0001-first');
@@ -113,20 +106,20 @@ describe.skipIf(bin === undefined)('a Postgres database', () => {
   );
 
   test('of a newer gateway is refused, and left as it was', async () => {
-    const url = await server.createDatabase();
+    const url = await server().createDatabase();
     await (await openStore({ url, secretsKey }))[Symbol.asyncDispose]();
-    await server.query(NEWER, url);
-    const rows = () => server.query('select * from kysely_migration order by name', url);
+    await server().query(NEWER, url);
+    const rows = () => server().query('select * from kysely_migration order by name', url);
     const before = await rows();
     await expect(openStore({ url, secretsKey })).rejects.toThrow(refusal);
     expect(await rows()).toEqual(before);
   });
 
   test('whose migration failed has nothing of it', async () => {
-    const url = await server.createDatabase();
-    await server.query('create table invocations (mine text)', url);
+    const url = await server().createDatabase();
+    await server().query('create table invocations (mine text)', url);
     await expect(openStore({ url, secretsKey })).rejects.toThrow(/already exists/);
-    const tables = await server.query("select tablename from pg_tables where schemaname = 'public'", url);
+    const tables = await server().query("select tablename from pg_tables where schemaname = 'public'", url);
     expect(tables.map((table) => table.tablename)).not.toContain('events');
   });
 });

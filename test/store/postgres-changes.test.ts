@@ -1,26 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Store } from '../../src/core/store.ts';
 import { type CachedEvents, cacheEvents } from '../../src/store/event-cache.ts';
 import { openStore } from '../../src/store/store.ts';
 import { draft } from '../contract/store.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
-const bin = findPostgres();
 const WITHIN_MS = 1_000;
 
-describe.skipIf(bin === undefined)('two gateways on one Postgres server', () => {
-  let server: PostgresServer;
+onPostgres('two gateways on one Postgres server', (server) => {
   let stores: [Store, Store];
   let here: CachedEvents;
   let there: CachedEvents;
-  beforeAll(async () => {
-    server = await startPostgres(bin!);
-  });
-  afterAll(() => server?.[Symbol.asyncDispose]());
   beforeEach(async () => {
-    const options = { url: await server.createDatabase(), secretsKey: randomBytes(32) };
+    const options = { url: await server().createDatabase(), secretsKey: randomBytes(32) };
     stores = await Promise.all([openStore(options), openStore(options)]);
     // Misses are believed for ever, so that only being told of a change can end it.
     [here, there] = stores.map((store) => {
@@ -81,7 +75,7 @@ describe.skipIf(bin === undefined)('two gateways on one Postgres server', () => 
     await here.create('alice', draft({ code: 'before' }));
     await expect.poll(seenThere, soon).toBe('before');
     for (let round = 0; round < 10; round++) {
-      await server.cutConnections();
+      await server().cutConnections();
       const code = `round ${round}`;
       await expect
         .poll(() => here.replace('alice', 'hello', draft({ code })).catch(() => undefined), soon)
@@ -96,10 +90,10 @@ describe.skipIf(bin === undefined)('two gateways on one Postgres server', () => 
     // What was said of the deploy may come after the first read.
     await sleep(100);
     await seenThere();
-    await server.stop('immediate');
+    await server().stop('immediate');
     expect(await seenThere()).toBe('before');
     await sleep(700);
-    await server.start();
+    await server().start();
     const change = () => here.replace('alice', 'hello', draft({ code: 'after' })).catch(() => undefined);
     await expect.poll(change, { timeout: 10_000 }).toBeDefined();
     // The listening connection comes back at the end of its pause, which is a second at most.
@@ -113,7 +107,7 @@ describe.skipIf(bin === undefined)('two gateways on one Postgres server', () => 
     await expect.poll(seenThere, soon).toBe('before');
     await sleep(100);
     await seenThere();
-    const listening = await server.query("select pid from pg_stat_activity where query like 'listen %'");
+    const listening = await server().query("select pid from pg_stat_activity where query like 'listen %'");
     expect(listening).toHaveLength(2);
     for (const { pid } of listening) process.kill(Number(pid), 'SIGSTOP');
     try {
@@ -122,12 +116,12 @@ describe.skipIf(bin === undefined)('two gateways on one Postgres server', () => 
       // A heartbeat every 5 s, which has 3 s to be answered.
       await expect.poll(seenThere, { timeout: 10_000, interval: 20 }).toBe('after');
     } finally {
-      await server.thaw();
+      await server().thaw();
     }
   });
 
   test('need one key: a second one with another is refused', async () => {
-    const url = await server.createDatabase();
+    const url = await server().createDatabase();
     await using _first = await openStore({ url, secretsKey: randomBytes(32) });
     await expect(openStore({ url, secretsKey: randomBytes(32) })).rejects.toThrow(
       /SECRETS_KEY is not the key/,

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { Invocation } from '../../src/core/invocation.ts';
 import type { Store } from '../../src/core/store.ts';
 import { cacheEvents } from '../../src/store/event-cache.ts';
@@ -8,9 +8,8 @@ import { WriteBehindRecorder } from '../../src/store/recorder.ts';
 import { openStore } from '../../src/store/store.ts';
 import { draft, invocation } from '../contract/store.ts';
 import { body, Harness, jsonOf } from '../http/harness.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
-const bin = findPostgres();
 const away = { code: 'store_unavailable', status: 503, retryAfterSeconds: 1 };
 
 /** What every one of them came to, and how long the slowest took, ms. */
@@ -23,18 +22,13 @@ async function outcomes(tries: readonly Promise<unknown>[]): Promise<{ codes: st
   return { codes: [...new Set(codes)].sort(), ms: performance.now() - begun };
 }
 
-describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
-  let server: PostgresServer;
+onPostgres('a Postgres server that fails', (server) => {
   let url: string;
   let store: Store;
   let errors: unknown[];
-  beforeAll(async () => {
-    server = await startPostgres(bin!);
-  });
-  afterAll(() => server?.[Symbol.asyncDispose]());
   beforeEach(async () => {
     errors = [];
-    url = await server.createDatabase();
+    url = await server().createDatabase();
     store = await openStore({ url, secretsKey: randomBytes(32), onError: (error) => errors.push(error) });
   });
   afterEach(() => store[Symbol.asyncDispose]());
@@ -51,7 +45,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
       )
       .toBe(true);
   const saved = async (records: readonly Invocation[]) => {
-    const rows = await server.query('select id from invocations', url);
+    const rows = await server().query('select id from invocations', url);
     const ids = new Set(rows.map((row) => row.id));
     return records.filter((record) => ids.has(record.id)).length;
   };
@@ -71,7 +65,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
       const records = Array.from({ length: 300 }, () => invocation());
       const busy = outcomes(Array.from({ length: 40 }, () => store.events.list('alice')));
       for (const record of records.slice(0, 100)) recorder.record(record);
-      await server.stop(how);
+      await server().stop(how);
       for (const code of (await busy).codes) expect(['ok', 'store_unavailable']).toContain(code);
 
       const { codes, ms } = await outcomes([
@@ -89,7 +83,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
       for (const record of records.slice(100)) recorder.record(record);
       await expect.poll(() => writeErrors.length).toBeGreaterThan(1);
 
-      await server.start();
+      await server().start();
       await answersAgain();
       await expect.poll(() => recorder.waiting, { timeout: 5_000 }).toBe(0);
       expect(await saved(records)).toBe(300);
@@ -120,7 +114,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
     const writers = [writer(), writer(), writer()];
     for (let round = 0; round < 15; round++) {
       await sleep(60);
-      cuts += await server.cutConnections();
+      cuts += await server().cutConnections();
     }
     done = true;
     await Promise.all(writers);
@@ -132,7 +126,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
 
   test('cuts idle connections: they are replaced, and that is reported', async () => {
     await Promise.all(Array.from({ length: 10 }, () => store.ping()));
-    expect(await server.cutConnections()).toBeGreaterThan(1);
+    expect(await server().cutConnections()).toBeGreaterThan(1);
     await expect.poll(() => errors.length).toBe(1);
     await answersAgain();
     const { codes } = await outcomes(Array.from({ length: 30 }, () => store.ping()));
@@ -141,7 +135,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
 
   test('hangs: queries end by themselves, and the connections that hung are not used again', async () => {
     await store.events.create('alice', draft());
-    await server.freeze();
+    await server().freeze();
     try {
       const begun = performance.now();
       const { codes } = await outcomes([
@@ -152,7 +146,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
       expect(codes).toEqual(['store_unavailable']);
       expect(performance.now() - begun).toBeLessThan(8_000);
     } finally {
-      await server.thaw();
+      await server().thaw();
     }
     await answersAgain();
     const { codes } = await outcomes(Array.from({ length: 30 }, () => store.events.find('hello')));
@@ -160,9 +154,9 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
   });
 
   test('hangs: a store is closed nevertheless, with all its connections', async () => {
-    const own = await openStore({ url: await server.createDatabase(), secretsKey: randomBytes(32) });
+    const own = await openStore({ url: await server().createDatabase(), secretsKey: randomBytes(32) });
     await Promise.all(Array.from({ length: 10 }, () => own.ping()));
-    await server.freeze();
+    await server().freeze();
     try {
       const begun = performance.now();
       const asked = own.ping().catch((error: { code?: unknown }) => error.code);
@@ -170,7 +164,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
       expect(performance.now() - begun).toBeLessThan(4_000);
       expect(await asked).toBe('store_unavailable');
     } finally {
-      await server.thaw();
+      await server().thaw();
     }
   });
 
@@ -190,7 +184,10 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
 
   test('has a lock held by another one: who waits for it is refused in time', async () => {
     await store.events.create('alice', draft());
-    const held = server.query("begin; update events set description = 'x'; select pg_sleep(7); commit", url);
+    const held = server().query(
+      "begin; update events set description = 'x'; select pg_sleep(7); commit",
+      url,
+    );
     await sleep(200);
     const begun = performance.now();
     await expect(store.events.replace('alice', 'hello', draft())).rejects.toMatchObject(away);
@@ -203,8 +200,8 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
   test('turns read-only and back: reads go on, writes are refused until it is back', async () => {
     await store.events.create('alice', draft());
     const set = async (state: 'on' | 'off') => {
-      await server.query(`alter system set default_transaction_read_only = ${state}`);
-      await server.query('select pg_reload_conf()');
+      await server().query(`alter system set default_transaction_read_only = ${state}`);
+      await server().query('select pg_reload_conf()');
     };
     const write = () =>
       store.invocations.save([invocation()]).then(
@@ -216,7 +213,7 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
       await expect.poll(write).toBe('store_unavailable');
       expect(await store.events.find('hello')).toBeDefined();
     } finally {
-      await server.query('begin read write; commit');
+      await server().query('begin read write; commit');
       await set('off');
     }
     await expect.poll(write).toBe('ok');
@@ -224,14 +221,14 @@ describe.skipIf(bin === undefined)('a Postgres server that fails', () => {
 
   test('is away for the API: 503 with a code and Retry-After, and 201 when it is back', async () => {
     await using harness = await Harness.open({ events: store.events, invocations: store.invocations });
-    await server.stop();
+    await server().stop();
     const refused = await harness.send('POST', '/v1/events', body());
     expect(refused.status).toBe(503);
     expect(refused.headers.get('retry-after')).toBe('1');
     const problem = await jsonOf<{ code: string; detail: string }>(refused);
     expect(problem.code).toBe('store_unavailable');
     expect(problem.detail).not.toMatch(/127\.0\.0\.1|ECONN/);
-    await server.start();
+    await server().start();
     await answersAgain();
     expect((await harness.send('POST', '/v1/events', body())).status).toBe(201);
   });

@@ -1,24 +1,17 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Caller } from '../e2e/calls.ts';
 import { GatewayProcess, leftOf, TempDir } from '../e2e/processes.ts';
 import { onEngine } from '../on-engine.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
-const bin = findPostgres();
 const SECRET = randomBytes(32).toString('hex');
 const SECRETS_KEY = randomBytes(32).toString('hex');
 
 await onEngine('bubblewrap', () => {
-  describe.skipIf(bin === undefined)('gateways on one Postgres server', () => {
-    let server: PostgresServer;
-    beforeAll(async () => {
-      server = await startPostgres(bin!);
-    });
-    afterAll(() => server?.[Symbol.asyncDispose]());
-
+  onPostgres('gateways on one Postgres server', (server) => {
     const start = (dir: TempDir, url: string) => {
       writeFileSync(join(dir.path, 'jwt-secret'), SECRET, { mode: 0o600 });
       const env = { DATABASE_URL: url, JWT_SECRET: SECRET, SECRETS_KEY };
@@ -26,7 +19,7 @@ await onEngine('bubblewrap', () => {
     };
 
     test('start at once on an empty database, see each other’s deploys and outlive a restart of the server', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       using dirs = new DisposableStack();
       const [one, two] = [dirs.use(new TempDir()), dirs.use(new TempDir())];
       {
@@ -60,7 +53,7 @@ await onEngine('bubblewrap', () => {
         expect((await a!.fetch('/v1/schedules', { method: 'POST', body: every })).status).toBe(201);
         const often = async () => (await b!.fetch('/v1/schedules/often')).json();
         await expect.poll(often, { timeout: 30_000 }).toMatchObject({ disabledReason: 'finished', runs: 10 });
-        const rows = await server.query(
+        const rows = await server().query(
           "select payload::json->>'time' as due from invocation_payloads where payload like '%cronium.schedule%'",
           url,
         );
@@ -69,7 +62,7 @@ await onEngine('bubblewrap', () => {
         expect(due).toEqual(due.map((_, index) => due[0]! + index * 1_000));
         expect(due).toHaveLength(10);
 
-        await server.stop();
+        await server().stop();
         // What was called before needs no database; what would need one is told when to come again.
         expect(await call()).toBe('200 two');
         expect(await live()).toBe('2');
@@ -79,7 +72,7 @@ await onEngine('bubblewrap', () => {
         expect(await refused.json()).toMatchObject({ code: 'store_unavailable' });
         expect((await b!.fetch('/readyz')).status).toBe(503);
 
-        await server.start();
+        await server().start();
         await expect.poll(async () => (await b!.fetch('/readyz')).status, { timeout: 5_000 }).toBe(200);
         const calls = async () => {
           const list = await a!.fetch('/v1/events/hello/invocations');
@@ -90,7 +83,7 @@ await onEngine('bubblewrap', () => {
           gateway.signal('SIGTERM');
           const ended = await gateway.ended;
           expect(ended.code).toBe(0);
-          expect(ended.stderr).not.toContain(server.password);
+          expect(ended.stderr).not.toContain(server().password);
         }
       }
       expect([await leftOf(one.path), await leftOf(two.path)]).toEqual([[], []]);
@@ -98,11 +91,11 @@ await onEngine('bubblewrap', () => {
 
     test('end at once, with the reason, when there is no database', async () => {
       using dir = new TempDir();
-      await using gateway = start(dir, `postgres://cronium:${server.password}@127.0.0.1:1/nothing`);
+      await using gateway = start(dir, `postgres://cronium:${server().password}@127.0.0.1:1/nothing`);
       const { code, stderr } = await gateway.ended;
       expect(code).toBe(1);
       expect(stderr).toMatch(/DATABASE_URL: the database cannot be used: .*ECONNREFUSED/);
-      expect(stderr).not.toContain(server.password);
+      expect(stderr).not.toContain(server().password);
     });
   });
 });

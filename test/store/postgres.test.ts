@@ -1,14 +1,13 @@
 import { randomBytes } from 'node:crypto';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config.ts';
 import { openStore } from '../../src/store/store.ts';
 import { deliveriesContract } from '../contract/deliveries.ts';
 import { queueContract } from '../contract/queue.ts';
 import { draft, invocation, storeContract } from '../contract/store.ts';
-import { findPostgres, type PostgresServer, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
-const bin = findPostgres();
 const secretsKey = randomBytes(32);
 
 describe('DATABASE_URL', () => {
@@ -36,23 +35,17 @@ describe('DATABASE_URL', () => {
   });
 });
 
-describe.skipIf(bin === undefined)('on a Postgres server', () => {
-  let server: PostgresServer;
-  beforeAll(async () => {
-    server = await startPostgres(bin!);
-  });
-  afterAll(() => server?.[Symbol.asyncDispose]());
-
+onPostgres('on a Postgres server', (server) => {
   /** Migrated once and copied for each test: that is much quicker. */
   let migrated: Promise<string> | undefined;
   const migrate = async () => {
-    const url = await server.createDatabase();
+    const url = await server().createDatabase();
     await (await openStore({ url, secretsKey }))[Symbol.asyncDispose]();
     return url;
   };
   const openMigrated = async () => {
     migrated ??= migrate();
-    return openStore({ url: await server.createDatabase({ template: await migrated }), secretsKey });
+    return openStore({ url: await server().createDatabase({ template: await migrated }), secretsKey });
   };
   queueContract('Postgres', openMigrated);
   deliveriesContract('Postgres', openMigrated);
@@ -60,7 +53,7 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
 
   describe('a database', () => {
     test('is pruned by one gateway at a time', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       await using store = await openStore({ url, secretsKey });
       await store.invocations.save([invocation({ endedAt: new Date(0) })]);
       const prune = () =>
@@ -79,7 +72,7 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
     });
 
     test('holds everything over a restart of the gateway', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       const record = invocation();
       await using first = await openStore({ url, secretsKey });
       const event = await first.events.create('alice', draft());
@@ -92,36 +85,36 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
     });
 
     test('is reached over a Unix socket too', async () => {
-      const url = await server.createDatabase();
-      await using store = await openStore({ url: server.socketUrl(url), secretsKey });
+      const url = await server().createDatabase();
+      await using store = await openStore({ url: server().socketUrl(url), secretsKey });
       await store.ping();
     });
 
     test('has no secret in the clear', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       await using store = await openStore({ url, secretsKey });
       await store.events.create('alice', draft({ secrets: { TOKEN: 'findable-needle' } }));
-      const [row] = await server.query('select secrets from event_versions', url);
+      const [row] = await server().query('select secrets from event_versions', url);
       expect(row?.secrets).toMatch(/^[A-Za-z0-9+/]+=*$/);
     });
 
     test('is refused with another key, and the refusal names SECRETS_KEY', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       await (await openStore({ url, secretsKey }))[Symbol.asyncDispose]();
       const opened = openStore({ url, secretsKey: randomBytes(32) });
       await expect(opened).rejects.toThrow(/SECRETS_KEY is not the key/);
     });
 
     test('refuses to change a version, whoever asks', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       await using store = await openStore({ url, secretsKey });
       await store.events.create('alice', draft());
-      const change = server.query("update event_versions set code = 'evil'", url);
+      const change = server().query("update event_versions set code = 'evil'", url);
       await expect(change).rejects.toThrow(/never changes/);
     });
 
     test('is refused in an encoding that cannot hold every text', async () => {
-      const url = await server.createDatabase({ encoding: 'LATIN1' });
+      const url = await server().createDatabase({ encoding: 'LATIN1' });
       await expect(openStore({ url, secretsKey })).rejects.toThrow(/DATABASE_URL.*LATIN1.*UTF8/);
     });
 
@@ -130,7 +123,7 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
       ['that is not there', (url: URL) => (url.pathname = '/nothing'), /"nothing" does not exist/],
       ['where nobody listens', (url: URL) => (url.port = '1'), /ECONNREFUSED/],
     ])('%s is refused at start, with the reason and no password', async (_what, change, reason) => {
-      const url = new URL(await server.createDatabase());
+      const url = new URL(await server().createDatabase());
       change(url);
       const error = await openStore({ url: url.href, secretsKey }).then(
         () => undefined,
@@ -139,17 +132,17 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
       expect(error?.message).toMatch(/^DATABASE_URL: /);
       expect(error?.message).toMatch(reason);
       expect(error?.message).not.toMatch(/needle|wrong/);
-      expect(error?.message).not.toContain(server.password);
+      expect(error?.message).not.toContain(server().password);
     });
 
     test('keeps no connection of a store that is closed', async () => {
-      const url = await server.createDatabase();
+      const url = await server().createDatabase();
       const store = await openStore({ url, secretsKey });
       await Promise.all(Array.from({ length: 20 }, () => store.ping()));
       const count = async () =>
         Number(
           (
-            await server.query(
+            await server().query(
               "select count(*) from pg_stat_activity where application_name = 'cronium-gateway'",
             )
           )[0]?.count,
@@ -160,7 +153,7 @@ describe.skipIf(bin === undefined)('on a Postgres server', () => {
     });
 
     test('takes a big batch with an all-or-none save', async () => {
-      await using store = await openStore({ url: await server.createDatabase(), secretsKey });
+      await using store = await openStore({ url: await server().createDatabase(), secretsKey });
       const good = Array.from({ length: 150 }, () => invocation());
       const bad = invocation({ eventVersion: undefined as unknown as number });
       await expect(store.invocations.save([...good, bad])).rejects.toMatchObject({ code: '23502' });

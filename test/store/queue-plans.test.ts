@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import pg from 'pg';
-import { describe, expect, test, vi } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import type { Store } from '../../src/core/store.ts';
 import { openStore } from '../../src/store/store.ts';
 import { RECORD, request } from '../contract/queue.ts';
 import { draft } from '../contract/samples.ts';
 import { TempDir } from '../e2e/processes.ts';
-import { findPostgres, startPostgres } from '../postgres.ts';
+import { onPostgres } from '../on-postgres.ts';
 
 const secretsKey = randomBytes(32);
 const LEASE = 'gateway:1';
@@ -81,11 +81,9 @@ test('on SQLite the queue reads no large table from end to end', async () => {
   expect(scans).toEqual([]);
 });
 
-const bin = findPostgres();
-describe.skipIf(bin === undefined)('on Postgres', () => {
+onPostgres('on Postgres', (server) => {
   test('the queue reads no large table from end to end, beside many that have ended', async () => {
-    await using server = await startPostgres(bin!);
-    const url = await server.createDatabase();
+    const url = await server().createDatabase();
     await using store = await openStore({ url, secretsKey });
     await fill(store);
     const client = new pg.Client({ connectionString: url });
@@ -126,8 +124,7 @@ describe.skipIf(bin === undefined)('on Postgres', () => {
   });
 
   test('a claim reads little of a backlog that Postgres has not counted yet', async () => {
-    await using server = await startPostgres(bin!);
-    const url = await server.createDatabase();
+    const url = await server().createDatabase();
     await using store = await openStore({ url, secretsKey });
     const client = new pg.Client({ connectionString: url });
     await client.connect();
