@@ -2,6 +2,7 @@ import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts
 import type { SandboxBackend } from '../core/sandbox.ts';
 import type { EngineInfo } from './engine-client.ts';
 import { lookFromInside } from './proof.ts';
+import { IsolationRefused } from './refused.ts';
 
 /** The profile of deploy/apparmor, which is taken from `enhanced` on where the engine's host has loaded it. */
 export const OWN_PROFILE = 'cronium-sandbox';
@@ -30,14 +31,8 @@ export interface WantedProfile {
 }
 
 /** AppArmor does not confine as it was demanded. */
-export class NotConfined extends Error {
+export class NotConfined extends IsolationRefused {
   override readonly name = 'NotConfined';
-  readonly remedy: string;
-
-  constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
-  }
 }
 
 const LOAD = `on the engine's host: apparmor_parser -r -W deploy/apparmor/${OWN_PROFILE}`;

@@ -6,6 +6,7 @@ import { AgentBackend } from './backend.ts';
 import type { BubblewrapOptions } from './bubblewrap.ts';
 import type { DockerOptions } from './docker.ts';
 import type { WantedRuntime } from './oci-runtime.ts';
+import { IsolationRefused } from './refused.ts';
 
 export type IsolationMode = 'auto' | 'docker' | 'podman' | 'bubblewrap';
 
@@ -113,15 +114,11 @@ export async function* tryCandidates(mode: IsolationMode, options: DetectOptions
     } catch (error) {
       const isAway = error instanceof Error && error.name === 'EngineAway';
       if (isAway) away.add(candidate.mode);
-      const remedy = remedyOf(error) ?? candidate.remedy;
+      const { remedy } = error instanceof IsolationRefused ? error : candidate;
       const name = isAway ? candidate.mode : candidate.name;
       yield { candidate, refusal: { name, reason: messageOf(error), remedy } };
     }
   }
-}
-
-function remedyOf(error: unknown): string | undefined {
-  return (error as { remedy?: string }).remedy;
 }
 
 /**

@@ -3,15 +3,14 @@ import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts
 import type { SandboxBackend } from '../core/sandbox.ts';
 import { GVISOR_REMEDY } from './oci-runtime.ts';
 import { lookFromInside } from './proof.ts';
+import { IsolationRefused } from './refused.ts';
 
 /** A way of isolating does not keep from functions what the level demands. */
-export class LevelNotMet extends Error {
+export class LevelNotMet extends IsolationRefused {
   override readonly name = 'LevelNotMet';
-  readonly remedy: string;
 
   constructor(level: SecurityLevel, why: string, remedy: string) {
-    super(`it does not meet SECURITY_LEVEL=${level}: ${why}`);
-    this.remedy = remedy;
+    super(`it does not meet SECURITY_LEVEL=${level}: ${why}`, remedy);
   }
 }
 

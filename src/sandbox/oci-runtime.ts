@@ -1,5 +1,6 @@
 import type { Kernel } from '../core/isolation.ts';
 import type { EngineClient, EngineInfo, ListedRuntime } from './engine-client.ts';
+import { IsolationRefused } from './refused.ts';
 
 /** Which OCI runtime is asked for: whichever is gVisor, the engine's own choice, or one by the engine's name for it. */
 export type WantedRuntime = 'gvisor' | 'default' | { name: string };
@@ -16,14 +17,8 @@ export interface OciRuntime {
 }
 
 /** The engine does not have the runtime, or it is not what it says. */
-export class NoSuchRuntime extends Error {
+export class NoSuchRuntime extends IsolationRefused {
   override readonly name = 'NoSuchRuntime';
-  readonly remedy: string;
-
-  constructor(message: string, remedy: string) {
-    super(message);
-    this.remedy = remedy;
-  }
 }
 
 export const GVISOR_REMEDY =
