@@ -1,8 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { NewDelivery } from '../../src/core/queue/queue.ts';
 import type { Store } from '../../src/core/store.ts';
-import { RECORD, request } from './queue.ts';
-import { draft } from './samples.ts';
+import { request } from './queue.ts';
+import { draft, RECORD } from './samples.ts';
 
 const WITHIN_MS = 60_000;
 const NOBODY = { attempt: 1, lease: 'gateway:1' };

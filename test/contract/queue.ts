@@ -1,24 +1,13 @@
 import { v7 as uuidv7 } from 'uuid';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Event } from '../../src/core/event.ts';
-import type { AttemptRecord, Claimed, NewInvocation } from '../../src/core/queue/queue.ts';
+import type { Claimed, NewInvocation } from '../../src/core/queue/queue.ts';
 import type { Store } from '../../src/core/store.ts';
-import { draft } from './samples.ts';
+import { draft, RECORD } from './samples.ts';
 
 const LEASE = 'gateway:1';
 const OTHER = 'other:1';
 const LEASE_MS = 60_000;
-
-export const RECORD: AttemptRecord = {
-  start: 'warm',
-  isolation: 'bubblewrap',
-  phases: { exec: 1 },
-  statusCode: 200,
-  exit: null,
-  error: null,
-  logs: 'said\n',
-  logsTruncated: false,
-};
 
 export function request(event: Event, over: Partial<NewInvocation> = {}): NewInvocation {
   return {

@@ -1,6 +1,8 @@
 import { v7 as uuidv7 } from 'uuid';
 import type { EventDraft } from '../../src/core/event.ts';
 import type { Invocation } from '../../src/core/invocation.ts';
+import type { AttemptRecord, Claimed } from '../../src/core/queue/queue.ts';
+import type { ScheduleSettings, ScheduleState } from '../../src/core/schedules/schedule.ts';
 
 export function draft(changes: Partial<EventDraft> = {}): EventDraft {
   return {
@@ -41,6 +43,82 @@ export function invocation(changes: Partial<Invocation> = {}): Invocation {
     attempt: 1,
     failures: 0,
     replayOf: null,
+    ...changes,
+  };
+}
+
+/** What an attempt left that succeeded. */
+export const RECORD: AttemptRecord = {
+  start: 'warm',
+  isolation: 'bubblewrap',
+  phases: { exec: 1 },
+  statusCode: 200,
+  exit: null,
+  error: null,
+  logs: 'said\n',
+  logsTruncated: false,
+};
+
+export function claimed(changes: Partial<Claimed> = {}): Claimed {
+  return {
+    id: 'invocation-1',
+    attempt: 1,
+    lease: 'gateway:1',
+    eventId: 'event-id',
+    eventName: 'hello',
+    eventVersion: 3,
+    ownerId: 'owner',
+    callerId: 'alice',
+    callerTier: null,
+    trigger: 'async',
+    payload: {},
+    traceparent: null,
+    callbackUrl: null,
+    replayOf: null,
+    depth: 0,
+    createdAt: new Date(0),
+    failures: 0,
+    crashes: 0,
+    cancelRequested: false,
+    ageMs: 0,
+    ...changes,
+  };
+}
+
+/** When the sample of a schedule is due. */
+export const DUE = new Date('2026-01-01T10:00:00Z');
+
+export function scheduleSettings(changes: Partial<ScheduleSettings> = {}): ScheduleSettings {
+  return {
+    name: 'nightly',
+    target: 'hello',
+    cron: '* * * * *',
+    at: null,
+    timeZone: 'UTC',
+    payload: { full: true },
+    enabled: true,
+    catchUp: 'one',
+    overlap: 'allow',
+    maxRuns: null,
+    jitterMs: 0,
+    ...changes,
+  };
+}
+
+export function scheduleState(changes: Partial<ScheduleState> = {}): ScheduleState {
+  return {
+    enabled: true,
+    disabledReason: null,
+    nextAt: DUE,
+    fireAt: DUE,
+    held: false,
+    lastDueAt: null,
+    lastRunAt: null,
+    lastInvocationId: null,
+    runs: 0,
+    skipped: 0,
+    lastSkippedAt: null,
+    lastSkipReason: null,
     ...changes,
   };
 }

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { RECORD } from '../contract/queue.ts';
+import { RECORD } from '../contract/samples.ts';
 import { Harness, jsonOf } from './harness.ts';
 
 interface View {

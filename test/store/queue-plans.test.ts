@@ -5,8 +5,8 @@ import pg from 'pg';
 import { expect, test, vi } from 'vitest';
 import type { Store } from '../../src/core/store.ts';
 import { openStore } from '../../src/store/store.ts';
-import { RECORD, request } from '../contract/queue.ts';
-import { draft } from '../contract/samples.ts';
+import { request } from '../contract/queue.ts';
+import { draft, RECORD } from '../contract/samples.ts';
 import { TempDir } from '../e2e/processes.ts';
 import { onPostgres } from '../on-postgres.ts';
 

@@ -1,39 +1,17 @@
 import { expect, test } from 'vitest';
 import type { Event } from '../../../src/core/event.ts';
 import { outcomeOf } from '../../../src/core/queue/outcome.ts';
-import { type Claimed, MAX_DEPTH } from '../../../src/core/queue/queue.ts';
-import { RECORD } from '../../contract/queue.ts';
+import { MAX_DEPTH } from '../../../src/core/queue/queue.ts';
+import { claimed, RECORD } from '../../contract/samples.ts';
 import { event } from '../gateway.ts';
 
 const told: Event = { ...event(), name: 'told', async: {} };
 
 async function outcome(depth: number, next: Partial<Event> = {}) {
   const dropped: string[] = [];
-  const claimed: Claimed = {
-    id: 'a',
-    attempt: 1,
-    lease: 'gateway:1',
-    eventId: event().id,
-    eventName: 'hello',
-    eventVersion: 1,
-    ownerId: told.ownerId,
-    callerId: null,
-    callerTier: null,
-    trigger: 'destination',
-    payload: { n: 1 },
-    traceparent: null,
-    callbackUrl: null,
-    replayOf: null,
-    depth,
-    createdAt: new Date(0),
-    failures: 0,
-    crashes: 0,
-    cancelRequested: false,
-    ageMs: 0,
-  };
   const now = { ...event(), async: { onSuccess: { event: 'told' } } };
   const ending = await outcomeOf(
-    claimed,
+    claimed({ trigger: 'destination', depth }),
     { event: now, failure: null, record: RECORD },
     { status: 'succeeded', record: RECORD, failed: false },
     {

@@ -4,38 +4,12 @@ import type { Claimed, Ending, Retry } from '../../../src/core/queue/queue.ts';
 import { MAX_CRASHES } from '../../../src/core/queue/verdict.ts';
 import { Worker, type WorkerDeps } from '../../../src/core/queue/worker.ts';
 import { GatewayError } from '../../../src/errors.ts';
-import { invocation } from '../../contract/samples.ts';
+import { claimed, invocation } from '../../contract/samples.ts';
 import { FakeClock, settle } from '../fakes.ts';
 import { event } from '../gateway.ts';
 
 const LEASE = 'gateway:1';
 const LEASE_MS = 9_000;
-
-function claimed(id: string, over: Partial<Claimed> = {}): Claimed {
-  return {
-    id,
-    attempt: 1,
-    lease: LEASE,
-    eventId: event().id,
-    eventName: 'hello',
-    eventVersion: 3,
-    ownerId: 'owner',
-    callerId: 'alice',
-    callerTier: null,
-    trigger: 'async',
-    payload: {},
-    traceparent: null,
-    callbackUrl: null,
-    replayOf: null,
-    depth: 0,
-    createdAt: new Date(0),
-    failures: 0,
-    crashes: 0,
-    cancelRequested: false,
-    ageMs: 0,
-    ...over,
-  };
-}
 
 /** A worker over a queue and an invoker that do what the test says. */
 class Rig {
@@ -141,7 +115,7 @@ describe('the worker', () => {
   });
 
   test('claims no more than it may run, and the next when one has ended', async () => {
-    await rig.start(claimed('a'), claimed('b'), claimed('c'));
+    await rig.start(claimed({ id: 'a' }), claimed({ id: 'b' }), claimed({ id: 'c' }));
     expect(rig.calls.map(({ request }) => request.id)).toEqual(['a', 'b']);
     rig.calls[0]!.end();
     await rig.settled();
@@ -152,7 +126,7 @@ describe('the worker', () => {
   });
 
   test('tries a failure again later, and buries the last one', async () => {
-    await rig.start(claimed('a'), claimed('b', { attempt: 3, failures: 2 }));
+    await rig.start(claimed({ id: 'a' }), claimed({ id: 'b', attempt: 3, failures: 2 }));
     for (const { end } of rig.calls) end(new GatewayError('function_error', 'boom'));
     await rig.settled();
     expect(rig.retries).toMatchObject([['a', { failed: true, delayMs: 1_000 }]]);
@@ -163,12 +137,12 @@ describe('the worker', () => {
 
   test('writes until the database takes it, and nothing where the fence refuses', async () => {
     rig.writes = [new Error('away'), new Error('away'), true, false];
-    await rig.start(claimed('a'));
+    await rig.start(claimed({ id: 'a' }));
     rig.calls[0]!.end();
     await rig.settled();
     await rig.clock.advance(500);
     expect(rig.ends).toHaveLength(1);
-    rig.waiting = [claimed('b')];
+    rig.waiting = [claimed({ id: 'b' })];
     rig.worker.wake();
     await rig.settled();
     rig.calls[1]!.end();
@@ -178,7 +152,7 @@ describe('the worker', () => {
   });
 
   test('kills what another gateway has taken, and writes nothing of it', async () => {
-    await rig.start(claimed('a'));
+    await rig.start(claimed({ id: 'a' }));
     rig.held = () => undefined;
     await rig.clock.advance(LEASE_MS / 3);
     await rig.settled();
@@ -187,7 +161,7 @@ describe('the worker', () => {
   });
 
   test('kills what was cancelled elsewhere when it renews its leases', async () => {
-    await rig.start(claimed('a'));
+    await rig.start(claimed({ id: 'a' }));
     rig.held = () => ({ attempt: 1, cancelRequested: true });
     await rig.clock.advance(LEASE_MS / 3);
     await rig.settled();
@@ -197,7 +171,7 @@ describe('the worker', () => {
   });
 
   test('runs nothing that was cancelled before, or that keeps killing gateways', async () => {
-    await rig.start(claimed('a', { cancelRequested: true }), claimed('b', { crashes: MAX_CRASHES }));
+    await rig.start(claimed({ id: 'a', cancelRequested: true }), claimed({ id: 'b', crashes: MAX_CRASHES }));
     expect(rig.calls).toEqual([]);
     expect(rig.ends).toMatchObject([
       ['a', { status: 'cancelled' }],
@@ -206,9 +180,9 @@ describe('the worker', () => {
   });
 
   test('gives back what a shutdown ends, claims no more, and leaves no timer', async () => {
-    await rig.start(claimed('a'), claimed('b'));
+    await rig.start(claimed({ id: 'a' }), claimed({ id: 'b' }));
     rig.worker.stop();
-    rig.waiting = [claimed('c')];
+    rig.waiting = [claimed({ id: 'c' })];
     rig.calls[0]!.end(new GatewayError('shutting_down', 'bye'));
     rig.calls[1]!.end();
     await rig.worker.drained();

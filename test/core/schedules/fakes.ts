@@ -3,38 +3,18 @@ import type { Invocation } from '../../../src/core/invocation.ts';
 import type { IsolationGrade } from '../../../src/core/isolation.ts';
 import type { Schedule, ScheduleState } from '../../../src/core/schedules/schedule.ts';
 import type { TickDeps } from '../../../src/core/schedules/tick.ts';
-import { invocation } from '../../contract/samples.ts';
+import { DUE, invocation, scheduleSettings, scheduleState } from '../../contract/samples.ts';
 import { event } from '../gateway.ts';
 
-export const START = new Date('2026-01-01T10:00:00Z');
+export const START = DUE;
 
 export function schedule(over: Partial<Schedule> = {}): Schedule {
   return {
     id: 'schedule-id',
     ownerId: 'owner',
     tier: 'pro',
-    name: 'nightly',
-    target: 'hello',
-    cron: '* * * * *',
-    at: null,
-    timeZone: 'UTC',
-    payload: { full: true },
-    enabled: true,
-    catchUp: 'one',
-    overlap: 'allow',
-    maxRuns: null,
-    jitterMs: 0,
-    disabledReason: null,
-    nextAt: START,
-    fireAt: START,
-    held: false,
-    lastDueAt: null,
-    lastRunAt: null,
-    lastInvocationId: null,
-    runs: 0,
-    skipped: 0,
-    lastSkippedAt: null,
-    lastSkipReason: null,
+    ...scheduleSettings(),
+    ...scheduleState(),
     revision: 1,
     createdAt: START,
     updatedAt: START,
