@@ -3,6 +3,7 @@ import { v7 as uuidv7 } from 'uuid';
 import type { Event, EventDraft, EventVersion } from '../core/event.ts';
 import type { EventStore } from '../core/event-store.ts';
 import { GatewayError } from '../errors.ts';
+import { checkCursor } from './cursor.ts';
 import { eventRow, toEvent, toVersion, toVersionSummary, versionRow } from './event-rows.ts';
 import { disableSchedulesOf } from './schedules.ts';
 import type { Database, EventTable, EventVersionTable } from './schema.ts';
@@ -130,12 +131,7 @@ export function createEventStore(db: Database, box: SecretBox, now: () => Date):
     },
 
     async listVersions(ownerId, name, { limit, cursor }) {
-      if (cursor !== undefined && !CURSOR.test(cursor)) {
-        const message = 'is not a nextCursor of an earlier page';
-        throw new GatewayError('validation_failed', 'The cursor is not valid', {
-          faults: [{ path: 'cursor', message }],
-        });
-      }
+      checkCursor(cursor, CURSOR);
       const event = await db
         .selectFrom('events')
         .select('id')

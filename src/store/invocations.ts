@@ -4,12 +4,11 @@ import type { InvocationStore } from '../core/invocation-store.ts';
 import type { SecurityLevel } from '../core/isolation.ts';
 import type { Page } from '../core/page.ts';
 import type { Trigger } from '../core/trigger.ts';
-import { GatewayError } from '../errors.ts';
+import { chunksOf } from './chunks.ts';
+import { checkCursor } from './cursor.ts';
 import type { Database, InvocationTable, Schema } from './schema.ts';
 import { withoutNul } from './text.ts';
 
-/** Rows a statement: keeps the number of its parameters below what every database allows. */
-const ROWS_PER_INSERT = 100;
 const CURSOR = /^[0-9a-f-]{36}$/;
 
 export function createInvocationStore(db: Database): InvocationStore {
@@ -19,10 +18,10 @@ export function createInvocationStore(db: Database): InvocationStore {
       const rows = [...new Map(invocations.map((invocation) => [invocation.id, toRow(invocation)])).values()];
       if (rows.length === 0) return;
       await db.transaction().execute(async (tx) => {
-        for (let from = 0; from < rows.length; from += ROWS_PER_INSERT) {
+        for (const some of chunksOf(rows)) {
           await tx
             .insertInto('invocations')
-            .values(rows.slice(from, from + ROWS_PER_INSERT))
+            .values(some)
             .onConflict((conflict) =>
               conflict.column('id').doUpdateSet((eb) => ({
                 status: eb.ref('excluded.status'),
@@ -76,12 +75,7 @@ async function pageOf(
   query: SelectQueryBuilder<Schema, 'invocations', Selectable<InvocationTable>>,
   { limit, cursor }: { limit: number; cursor?: string },
 ): Promise<Page<Invocation>> {
-  if (cursor !== undefined && !CURSOR.test(cursor)) {
-    const message = 'is not a nextCursor of an earlier page';
-    throw new GatewayError('validation_failed', 'The cursor is not valid', {
-      faults: [{ path: 'cursor', message }],
-    });
-  }
+  checkCursor(cursor, CURSOR);
   const rows = await (cursor === undefined ? query : query.where('id', '<', cursor))
     .orderBy('id', 'desc')
     .limit(limit + 1)

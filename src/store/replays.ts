@@ -5,6 +5,7 @@ import type { StoreDialect } from './dialect.ts';
 import { toInvocation } from './invocations.ts';
 import { insertQueued } from './queue/insert.ts';
 import { findResult } from './queue/questions.ts';
+import { resultRow } from './result-rows.ts';
 import type { Database } from './schema.ts';
 import { withoutNul } from './text.ts';
 
@@ -27,18 +28,7 @@ export function createReplayStore(db: Database, dialect: StoreDialect): ReplaySt
       if (calls.length === 0) return;
       const payloads = calls.map(({ id, payload }) => ({ invocation_id: id, payload: withoutNul(payload) }));
       const results = calls.flatMap(({ id, result }) =>
-        result === undefined
-          ? []
-          : [
-              {
-                invocation_id: id,
-                status_code: result.statusCode,
-                headers: JSON.stringify(result.headers),
-                cookies: JSON.stringify(result.cookies),
-                body: result.body,
-                is_base64: result.isBase64Encoded ? (1 as const) : (0 as const),
-              },
-            ],
+        result === undefined ? [] : [resultRow(id, result)],
       );
       await db.transaction().execute(async (tx) => {
         await tx

@@ -7,6 +7,7 @@ import {
   type VariableSummary,
 } from '../core/variables.ts';
 import { GatewayError } from '../errors.ts';
+import { checkCursor } from './cursor.ts';
 import type { Database, VariableTable } from './schema.ts';
 import type { SecretBox } from './secret-box.ts';
 
@@ -46,12 +47,7 @@ export function createVariableStore(db: Database, box: SecretBox, now: () => Dat
     get: (ownerId, name) => find(db, ownerId, name),
 
     async list(ownerId, { limit, cursor }) {
-      if (cursor !== undefined && !VARIABLE_NAME.test(cursor)) {
-        const message = 'is not a nextCursor of an earlier page';
-        throw new GatewayError('validation_failed', 'The cursor is not valid', {
-          faults: [{ path: 'cursor', message }],
-        });
-      }
+      checkCursor(cursor, VARIABLE_NAME);
       let query = db
         .selectFrom('variables')
         .select(['name', 'bytes', 'revision', 'updated_at'])

@@ -25,7 +25,8 @@ async function collect(body: InvokeResponse['body'], maxBytes: number): Promise<
   return Buffer.concat(chunks, size);
 }
 
-function textOf(bytes: Uint8Array): Pick<StoredResult, 'body' | 'isBase64Encoded'> {
+/** Bodies are kept as text that every database holds. */
+export function textOf(bytes: Uint8Array): Pick<StoredResult, 'body' | 'isBase64Encoded'> {
   try {
     const body = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     if (!body.includes('\0')) return { body, isBase64Encoded: false };

@@ -1,4 +1,5 @@
 import type { InvokeResponse } from '../invoke.ts';
+import { textOf } from '../queue/collect.ts';
 import type { StoredResult } from '../queue/queue.ts';
 import { responseOf } from '../response.ts';
 import type { EndedCall } from './keeping-invoker.ts';
@@ -36,16 +37,6 @@ function asHttp(
     // A stream, or what is no response: as it came.
     return { statusCode, headers, cookies, body: json };
   }
-}
-
-function textOf(bytes: Uint8Array): Pick<StoredResult, 'body' | 'isBase64Encoded'> {
-  try {
-    const body = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
-    if (!body.includes('\0')) return { body, isBase64Encoded: false };
-  } catch {
-    // Not UTF-8: kept as it is.
-  }
-  return { body: Buffer.from(bytes).toString('base64'), isBase64Encoded: true };
 }
 
 /** Whether a JSON value has more characters than that, quotes and commas not counted; gives up counting there. */

@@ -1,6 +1,7 @@
 import { sql, type UpdateObject } from 'kysely';
-import type { AttemptRecord, Claim, Ending, Retry, StoredResult } from '../../core/queue/queue.ts';
+import type { AttemptRecord, Claim, Ending, Retry } from '../../core/queue/queue.ts';
 import type { StoreDialect } from '../dialect.ts';
+import { resultRow } from '../result-rows.ts';
 import type { Database, Schema } from '../schema.ts';
 import { withoutNul } from '../text.ts';
 import { insertQueued } from './insert.ts';
@@ -82,16 +83,5 @@ function columnsOf(record: AttemptRecord): UpdateObject<Schema, 'invocations'> {
     error: record.error && JSON.stringify(record.error),
     logs: withoutNul(record.logs),
     logs_truncated: record.logsTruncated ? 1 : 0,
-  };
-}
-
-function resultRow(id: string, result: StoredResult) {
-  return {
-    invocation_id: id,
-    status_code: result.statusCode,
-    headers: JSON.stringify(result.headers),
-    cookies: JSON.stringify(result.cookies),
-    body: result.body,
-    is_base64: result.isBase64Encoded ? (1 as const) : (0 as const),
   };
 }

@@ -1,12 +1,10 @@
 import { type InsertObject, sql } from 'kysely';
 import type { Enqueued } from '../../core/enqueue.ts';
 import type { NewInvocation } from '../../core/queue/queue.ts';
+import { chunksOf } from '../chunks.ts';
 import type { StoreDialect } from '../dialect.ts';
 import type { Database, Schema } from '../schema.ts';
 import { withoutNul } from '../text.ts';
-
-/** Rows a statement: keeps the number of its parameters below what every database allows. */
-const ROWS_PER_INSERT = 100;
 
 /** Puts invocations into the queue, within the caller's transaction. Of those with one dedup key the first one is. */
 export async function insertQueued(
@@ -16,8 +14,7 @@ export async function insertQueued(
 ): Promise<Enqueued[]> {
   const firstOf = await takeKeys(tx, dialect, requests);
   const fresh = requests.filter(({ id }) => !firstOf.has(id));
-  for (let from = 0; from < fresh.length; from += ROWS_PER_INSERT) {
-    const some = fresh.slice(from, from + ROWS_PER_INSERT);
+  for (const some of chunksOf(fresh)) {
     const rows = some.map((request) => queuedRow(request, dialect));
     await tx.insertInto('invocations').values(rows).execute();
     const payloads = some.map(({ id, payload }) => ({
@@ -56,8 +53,7 @@ async function takeKeys(
   // In one order everywhere: two gateways that wait for each other's keys would be a deadlock.
   const keys = [...asked.values()].sort((a, b) => compare(a.scope, b.scope) || compare(a.key, b.key));
   const before = new Map<string, string>();
-  for (let from = 0; from < keys.length; from += ROWS_PER_INSERT) {
-    const some = keys.slice(from, from + ROWS_PER_INSERT);
+  for (const some of chunksOf(keys)) {
     for (const [id, first] of await insertKeys(tx, dialect, some)) before.set(id, first);
   }
   for (const [id, first] of firstOf) firstOf.set(id, before.get(first) ?? first);

@@ -2,6 +2,7 @@ import { sql } from 'kysely';
 import type { InvocationStatus } from '../../core/invocation.ts';
 import type { QueueDepth, RedriveFilter, StoredResult } from '../../core/queue/queue.ts';
 import type { StoreDialect } from '../dialect.ts';
+import { toResult } from '../result-rows.ts';
 import type { Database } from '../schema.ts';
 
 /** Counted so far and no further: who reads metrics must not hold up who works. */
@@ -108,13 +109,5 @@ export async function findResult(db: Database, id: string): Promise<StoredResult
     .selectAll()
     .where('invocation_id', '=', id)
     .executeTakeFirst();
-  return (
-    row && {
-      statusCode: row.status_code,
-      headers: JSON.parse(row.headers),
-      cookies: JSON.parse(row.cookies),
-      body: row.body,
-      isBase64Encoded: row.is_base64 === 1,
-    }
-  );
+  return row && toResult(row);
 }
