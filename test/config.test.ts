@@ -88,6 +88,17 @@ describe('parseConfig', () => {
   });
 
   test.each([
+    ['PORT', 'http', 'must be a whole number from 0 to 65535'],
+    ['PORT', '-1.5', 'must be a whole number from 0 to 65535'],
+    ['DEFAULT_CPUS', '65', 'must be a number from 0.05 to 64'],
+    ['PUBLIC_URL', 'functions.example', 'must be a URL that begins with http:// or https://'],
+    ['METRICS_TOKEN', 'short', 'must be at least 16 characters; make one with: openssl rand -hex 24'],
+    ['TIERS', '{pro: 1}', 'must be JSON, such as {"pro": {"concurrency": 20}}'],
+  ])('%s=%s is told what may be written', (name, text, message) => {
+    expect(faultsOf({ [name]: text })).toEqual([`  ${name}: ${message}`]);
+  });
+
+  test.each([
     [{ JWT_SECRET: 'a'.repeat(32), JWT_JWKS_URL: 'https://a.example' }, 'JWT_JWKS_URL', 'not both'],
     [{ ISOLATION_MODE: 'bubblewrap', RUNTIME: 'gvisor' }, 'RUNTIME', 'no OCI runtimes'],
     [

@@ -1,11 +1,10 @@
-import { z } from 'zod';
-import { whole } from './values.ts';
+import { decimal, whole } from './values.ts';
 
 /** What one invocation, or one request, may use. */
 export const limits = {
   DEFAULT_TIMEOUT_MS: whole(1, 900_000).default(30_000).describe('Timeout of an event that names none, ms'),
   DEFAULT_MEMORY_MB: whole(32, 65_536).default(512).describe('Memory of an event that names none, MiB'),
-  DEFAULT_CPUS: z.coerce.number().min(0.05).max(64).default(0.5).describe('CPUs of an event that names none'),
+  DEFAULT_CPUS: decimal(0.05, 64).default(0.5).describe('CPUs of an event that names none'),
   MAX_PIDS: whole(8, 32_768).default(128).describe('Processes and threads in a sandbox'),
   TMP_BYTES: whole(1_048_576, 10_737_418_240)
     .default(104_857_600)

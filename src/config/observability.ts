@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { flag, optionalUrl } from './values.ts';
+import { decimal, flag, optionalUrl } from './values.ts';
 
 /** The standard's names, save those that need a remote configuration. */
 const SAMPLERS = [
@@ -15,7 +15,7 @@ const SAMPLERS = [
 export const observability = {
   METRICS_TOKEN: z
     .string()
-    .min(16)
+    .min(16, 'must be at least 16 characters; make one with: openssl rand -hex 24')
     .optional()
     .describe('Bearer token that `/metrics` then demands, at least 16 characters'),
   METRICS_EVENT_LABEL: flag
@@ -36,10 +36,7 @@ export const observability = {
     .enum(SAMPLERS)
     .default('parentbased_always_on')
     .describe('Which invocations are traced'),
-  OTEL_TRACES_SAMPLER_ARG: z.coerce
-    .number()
-    .min(0)
-    .max(1)
+  OTEL_TRACES_SAMPLER_ARG: decimal(0, 1)
     .default(1)
     .describe('The share of them, for the samplers with `traceidratio`'),
   OTEL_SDK_DISABLED: flag.default(false).describe('Send no traces, whatever else is set'),

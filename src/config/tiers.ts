@@ -18,7 +18,12 @@ export const tiersSetting = z
   .string()
   .default('{}')
   .transform((text, context): Tiers => {
-    const parsed = tiers.safeParse(parseJson(text));
+    const given = parseJson(text);
+    if (given === undefined) {
+      context.addIssue({ code: 'custom', message: 'must be JSON, such as {"pro": {"concurrency": 20}}' });
+      return z.NEVER;
+    }
+    const parsed = tiers.safeParse(given);
     if (parsed.success) return { default: tier.parse({}), ...parsed.data };
     for (const { path, message } of parsed.error.issues) {
       context.addIssue({ code: 'custom', message: `${path.join('.') || 'it'}: ${message}` });
