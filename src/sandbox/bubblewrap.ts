@@ -8,9 +8,11 @@ import { AgentBackend } from './backend.ts';
 import { bubblewrapArgs, confined } from './bubblewrap-args.ts';
 import { Stage } from './bubblewrap-stage.ts';
 import { type Cgroup, type Cgroups, detectCgroups } from './cgroups.ts';
+import { WITHOUT_APPARMOR } from './confinement.ts';
 import type { Launched, Launcher } from './launcher.ts';
 import { demandKernel, proveLevel } from './level-proof.ts';
 import { childrenOf, isAlive, parentOf, processesRunning, signalProcess } from './process-tree.ts';
+import { IsolationRefused } from './refused.ts';
 import { ResourceManager, type Watch } from './resource-manager.ts';
 import { type Spawned, Spawner } from './spawner.ts';
 
@@ -65,12 +67,14 @@ export class BubblewrapLauncher implements Launcher {
     this.#dropsUser = process.getuid?.() === 0;
   }
 
-  /** @throws Error naming what this host lacks */
+  /** @throws IsolationRefused, or an Error naming what this host lacks */
   static async connect(options: BubblewrapOptions): Promise<BubblewrapLauncher> {
-    if (process.platform !== 'linux') throw new Error('bubblewrap needs Linux');
+    if (process.platform !== 'linux')
+      throw new IsolationRefused('bubblewrap needs Linux', 'Use a container engine: Docker or Podman.');
     if (options.appArmorProfile !== undefined)
-      throw new Error(
+      throw new IsolationRefused(
         `it gives no AppArmor profile, and APPARMOR_PROFILE=${options.appArmorProfile} asks for one`,
+        WITHOUT_APPARMOR,
       );
     for (const path of REQUIRED) {
       await access(path, constants.X_OK).catch(() => {

@@ -35,6 +35,9 @@ export class NotConfined extends IsolationRefused {
   override readonly name = 'NotConfined';
 }
 
+/** The remedy where there is none to be had. */
+export const WITHOUT_APPARMOR =
+  'Take APPARMOR_PROFILE away, or use an engine whose docker info shows apparmor.';
 const LOAD = `on the engine's host: apparmor_parser -r -W deploy/apparmor/${OWN_PROFILE}`;
 
 /**
@@ -50,7 +53,7 @@ export function wantedProfile(
   if (demanded !== undefined && !host.appArmor)
     throw new NotConfined(
       `APPARMOR_PROFILE=${demanded} is set, and the engine's host has no AppArmor`,
-      'Take APPARMOR_PROFILE away, or use an engine whose docker info shows apparmor.',
+      WITHOUT_APPARMOR,
     );
   if (demanded !== undefined) return { name: demanded, isDemanded: true };
   return host.appArmor && isAtLeast(level, 'enhanced') ? { name: OWN_PROFILE, isDemanded: false } : undefined;

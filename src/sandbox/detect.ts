@@ -70,7 +70,10 @@ export function candidates(options: DetectOptions): Candidate[] {
       remedy: REMEDIES.bubblewrap,
       async connect() {
         if (options.ociRuntime !== 'auto')
-          throw new Error(`it has no OCI runtimes, and RUNTIME=${options.ociRuntime} asks for one`);
+          throw new IsolationRefused(
+            `it has no OCI runtimes, and RUNTIME=${options.ociRuntime} asks for one`,
+            'Set RUNTIME=auto, or use a container engine that has this runtime.',
+          );
         const { BubblewrapLauncher } = await import('./bubblewrap.ts');
         return new AgentBackend(await BubblewrapLauncher.connect(options.bubblewrap));
       },

@@ -33,6 +33,7 @@ import {
 } from './oci-runtime.ts';
 import { ownContainers } from './own-containers.ts';
 import { PROOF_SPEC } from './proof.ts';
+import { IsolationRefused } from './refused.ts';
 import { REMOVAL_TIMEOUT_MS, Removals } from './removals.ts';
 import { seccompProfile } from './seccomp/profile.ts';
 import { ProfileFile } from './seccomp/profile-file.ts';
@@ -52,8 +53,6 @@ export interface DockerOptions extends ImagesOptions {
   onEngineError: (error: unknown) => void;
 }
 
-const NO_MEMORY_LIMIT =
-  'the engine cannot bound the memory of a container: its host has no control group for it (RESOURCE_LIMITS_ENABLED=false goes without)';
 const SWEEP_TIMEOUT_MS = 5_000;
 /** An engine hears of the end of a sandbox, and of why, a moment after the gateway does. */
 const END_POLL_MS = 25;
@@ -101,13 +100,17 @@ export class DockerLauncher implements Launcher {
 
   /**
    * @param wanted what to start containers with; all but the engine's own runc or crun is booted and looked at from inside
-   * @throws EngineAway, NoSuchRuntime, or an Error saying why the engine cannot be used
+   * @throws EngineAway, IsolationRefused, or an Error saying why the engine cannot be used
    */
   static async connect(options: DockerOptions, wanted: WantedRuntime = 'default'): Promise<DockerLauncher> {
     const engine = await EngineClient.connect(options.engine, options.host);
     const profile = new ProfileFile(seccompProfile(options.level), options.instanceId);
     try {
-      if (options.limitsEnabled && engine.info.MemoryLimit === false) throw new Error(NO_MEMORY_LIMIT);
+      if (options.limitsEnabled && engine.info.MemoryLimit === false)
+        throw new IsolationRefused(
+          'the engine cannot bound the memory of a container: its host has no control group for it',
+          'Enable the memory control group there; RESOURCE_LIMITS_ENABLED=false goes without limits.',
+        );
       const launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options, profile);
       if (!launcher.#runtime.isPlain) await launcher.#prove();
       demandKernel(options.level, launcher.kernel);

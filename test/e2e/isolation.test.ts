@@ -119,7 +119,9 @@ describe('ISOLATION_MODE', () => {
     expect(stderr).toMatch(
       /docker\+kata: the engine has no runtime named kata\n {4}RUNTIME names one of: .*runc/,
     );
-    expect(stderr).toContain('bubblewrap: it has no OCI runtimes, and RUNTIME=kata asks for one');
+    expect(stderr).toMatch(
+      /bubblewrap: it has no OCI runtimes, and RUNTIME=kata asks for one\n {4}Set RUNTIME=auto/,
+    );
   });
 
   test.skipIf(bubblewrap.unavailable)('neither: refuses with both reasons and remedies', async () => {
