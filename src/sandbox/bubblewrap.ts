@@ -113,7 +113,10 @@ export class BubblewrapLauncher implements Launcher {
     const cgroup = this.#cgroups?.create(`${this.#launches}`, spec);
     const { limitsEnabled } = this.#options;
     const args = bubblewrapArgs(spec, this.#stage.files, limitsEnabled);
-    const spawned = await this.#spawn([BWRAP, ...args], cgroup);
+    const spawned = await this.#spawn([BWRAP, ...args], cgroup).catch(async (error) => {
+      await cgroup?.remove();
+      throw error;
+    });
     const { pid } = spawned;
     const isWatched = cgroup === undefined && limitsEnabled && pid !== undefined;
     const watch = isWatched ? this.#manager.watch(pid, spec) : undefined;
@@ -131,10 +134,12 @@ export class BubblewrapLauncher implements Launcher {
   }
 
   async close(): Promise<void> {
+    // What fails keeps nothing else from ending: a thread that stays would keep this process alive.
+    await using parts = new AsyncDisposableStack();
+    parts.defer(() => this.#stage.remove());
+    parts.defer(() => this.#cgroups?.close());
+    parts.defer(() => this.#spawner.close());
     await Promise.all([...this.#live].map((sandbox) => sandbox.kill()));
-    await this.#spawner.close();
-    await this.#cgroups?.close();
-    await this.#stage.remove();
   }
 
   /** Starts the smallest sandbox there is, as an own user if that works and as this one if not. */

@@ -78,19 +78,14 @@ export class DockerLauncher implements Launcher {
   #label: string | undefined;
   #kernel: Kernel;
 
-  private constructor(
-    engine: EngineClient,
-    runtime: OciRuntime,
-    options: DockerOptions,
-    profile: ProfileFile,
-  ) {
+  private constructor(engine: EngineClient, runtime: OciRuntime, options: DockerOptions) {
     this.#engine = engine;
     this.#runtime = runtime;
     this.#options = options;
     this.level = options.level;
     this.#images = new Images(engine.docker, options);
     this.#dialect = new Dialect(engine.kind);
-    this.#profile = profile;
+    this.#profile = new ProfileFile(seccompProfile(options.level), options.instanceId);
     this.#removals = new Removals(engine, options.onEngineError);
     this.#kernel = runtime.promises;
     this.#host = hostConfinement(engine.info);
@@ -104,22 +99,23 @@ export class DockerLauncher implements Launcher {
    */
   static async connect(options: DockerOptions, wanted: WantedRuntime = 'default'): Promise<DockerLauncher> {
     const engine = await EngineClient.connect(options.engine, options.host);
-    const profile = new ProfileFile(seccompProfile(options.level), options.instanceId);
+    let launcher: DockerLauncher | undefined;
     try {
       if (options.limitsEnabled && engine.info.MemoryLimit === false)
         throw new IsolationRefused(
           'the engine cannot bound the memory of a container: its host has no control group for it',
           'Enable the memory control group there; RESOURCE_LIMITS_ENABLED=false goes without limits.',
         );
-      const launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options, profile);
+      launcher = new DockerLauncher(engine, chooseRuntime(engine, wanted), options);
       if (!launcher.#runtime.isPlain) await launcher.#prove();
       demandKernel(options.level, launcher.kernel);
       await proveLevel(new AgentBackend(launcher));
       await launcher.#proveProfile();
       return launcher;
     } catch (error) {
-      await profile.remove();
-      engine.close();
+      // With what it has booted, and would try to remove for ever.
+      if (launcher === undefined) engine.close();
+      else await launcher.close();
       throw error;
     }
   }

@@ -1,3 +1,7 @@
+import { globSync } from 'node:fs';
+import { rm, rmdir } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect, test } from 'vitest';
 import { childrenOf, signalProcess } from '../../src/sandbox/process-tree.ts';
@@ -50,5 +54,25 @@ function suite(engine: Engine): void {
     }));
 }
 
-await onEngine('bubblewrap with control groups', suite);
+await onEngine('bubblewrap with control groups', (engine) => {
+  suite(engine);
+
+  test('a boot for which there is no process leaves no control group behind', async () => {
+    const { backend, instanceId, traces } = await engine.open();
+    const [staged] = globSync(join(tmpdir(), `cronium-${instanceId}-*`));
+    await rm(join(staged!, 'sockets', 'pairs'));
+    await expect(backend.create(smallSpec('bash'), never)).rejects.toMatchObject({
+      code: 'engine_unavailable',
+    });
+    expect((await traces()).sandboxes).toEqual([]);
+    await backend.close();
+  });
+
+  test('a close that fails in one thing ends all others', async () => {
+    const { backend, instanceId, traces } = await engine.open();
+    for (const path of globSync(`/sys/fs/cgroup/{,*/,**/}cronium-${instanceId}`)) await rmdir(path);
+    await expect(backend.close()).rejects.toThrow('ENOENT');
+    expect((await traces()).gateway).toEqual([]);
+  });
+});
 await onEngine('bubblewrap with the resource manager', suite);
