@@ -156,7 +156,7 @@ async function containers(
   settings: Record<string, string>,
 ): Promise<Engine> {
   const unavailable = await reasonAgainst(async () => {
-    const launcher = await DockerLauncher.connect(engineOptions('probe')[mode], wanted);
+    const launcher = await DockerLauncher.connect(engineOptions(newInstanceId())[mode], wanted);
     await launcher.close();
   });
   const open: Engine['open'] = (...which) => openContainers(mode, wanted, ...which);
