@@ -39,6 +39,16 @@ describe('the metrics', () => {
     expect(lines).toContain('cronium_running 0');
   });
 
+  test('count lookups of events, whoever reads them how often', async () => {
+    const metrics = new Metrics({ version: '1.2.3', eventLabel: false });
+    metrics.eventLookedUp('hit');
+    metrics.eventLookedUp('hit');
+    await metrics.render();
+    const { body } = await metrics.render();
+    expect(body).toContain('cronium_event_cache_lookups_total{result="hit"} 2');
+    expect(body).toContain('cronium_event_cache_lookups_total{result="miss"} 0');
+  });
+
   test('measure from 0.1 ms on', async () => {
     const watched = await open();
     await call(watched);
