@@ -1,5 +1,6 @@
 import { globSync, readFileSync } from 'node:fs';
 import { defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const report = process.env.VITEST_JSON;
 
@@ -11,6 +12,25 @@ const APART = ['test/attack/hostile.test.ts', 'test/faults/{engine,mixed-load}.t
 const all = globSync('test/**/*.test.ts');
 const apart = globSync(APART);
 const withEngines = all.filter((file) => !apart.includes(file) && HEAVY.test(readFileSync(file, 'utf8')));
+
+/** The longest of each group, which begin first: one that began last would run on alone. The others follow by their size. */
+const LONG = [
+  'compose/compose',
+  'crash/sigkill',
+  'e2e/lifecycle-docker',
+  'attack/single-use',
+  'e2e/fresh-clone',
+];
+
+class LongestFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const rank = ({ moduleId }: TestSpecification) => {
+      const at = LONG.findIndex((name) => moduleId.endsWith(`/test/${name}.test.ts`));
+      return at < 0 ? LONG.length : at;
+    };
+    return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
+  }
+}
 
 /** A machine of two cores, shared with others, starves a test now and then; a second try is told in the output, with the reason, and no third is made. */
 const retry = process.env.CI ? 1 : 0;
@@ -24,6 +44,7 @@ const project = (name: string, groupOrder: number, include: string[], options: o
 export default defineConfig({
   test: {
     setupFiles: ['test/setup.ts'],
+    sequence: { sequencer: LongestFirst },
     testTimeout: 60_000,
     hookTimeout: 120_000,
     // A second is short where two cores boot sandboxes, too.
