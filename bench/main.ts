@@ -23,10 +23,10 @@ import { queueChart } from './queue-chart.ts';
 import { durableGoals, durableTables, goals, goalTable, loadTable, table } from './report.ts';
 
 const SIZES: Readonly<Record<string, Omit<Size, 'runtimes'>>> = {
-  quick: { calls: 40, sustainedMs: 2_000, clients: [1, 4] },
-  full: { calls: 200, sustainedMs: 8_000, clients: [1, 2, 4, 8, 32] },
+  quick: { calls: 40, warmUpCalls: 200, sustainedMs: 2_000, clients: [1, 4] },
+  full: { calls: 200, warmUpCalls: 400, sustainedMs: 8_000, clients: [1, 2, 4, 8, 32] },
   /** Shows that all of it works; its numbers mean nothing. */
-  trial: { calls: 4, sustainedMs: 200, clients: [1] },
+  trial: { calls: 4, warmUpCalls: 4, sustainedMs: 200, clients: [1] },
 };
 
 const { values } = parseArgs({

@@ -1,11 +1,13 @@
 import type { Runtime } from '../src/core/event.ts';
-import type { Bare } from './bare.ts';
+import type { Bare, BareSandbox } from './bare.ts';
 import { BenchGateway } from './gateway.ts';
 import { pause, roundsPerSecond, type Summary, summarize, timed } from './stats.ts';
 
 export interface Size {
   /** Calls of one kind, one after another. */
   calls: number;
+  /** Calls before anything is measured: a gateway that has served no more than that still compiles what it does. */
+  warmUpCalls: number;
   /** How long sustained load lasts, ms. */
   sustainedMs: number;
   clients: readonly number[];
@@ -92,14 +94,10 @@ async function measureRuntime(
   // A process is slow at what it does for the first time; nobody's gateway stays at its first call.
   await Promise.all(
     Array.from({ length: PARALLEL }, async () => {
-      for (let i = 0; i < size.calls / PARALLEL; i++) await gateway.call(runtime);
+      for (let i = 0; i < size.warmUpCalls / PARALLEL; i++) await gateway.call(runtime);
     }),
   );
-  const warm = await alternate(
-    size.calls,
-    () => bareWarm(bare, runtime, afterMs),
-    () => gatewayWarm(gateway, runtime, afterMs),
-  );
+  const warm = await measureWarm(gateway, bare, runtime, size, afterMs);
   const cold = await alternate(
     Math.ceil(size.calls / 4),
     () => bareCold(bare, runtime, afterMs),
@@ -133,12 +131,30 @@ async function alternate(times: number, first: () => Promise<number>, second: ()
   return { first: summarize(taken[0]), second: summarize(taken[1]) };
 }
 
-async function bareWarm(bare: Bare, runtime: Runtime, afterMs: number): Promise<number> {
-  const sandbox = await bare.boot(runtime);
-  await pause(afterMs);
-  const ms = await timed(() => sandbox.call());
-  await sandbox.destroy();
-  return ms;
+/** The bare ones wait as the pool's do, as many at once and as long: one that has just booted still has its memory in the caches. */
+async function measureWarm(gateway: BenchGateway, bare: Bare, runtime: Runtime, size: Size, afterMs: number) {
+  const waiting: BareSandbox[] = [];
+  const refill = async () => {
+    while (waiting.length < Number(POOL.POOL_TARGET)) waiting.push(await bare.boot(runtime));
+  };
+  try {
+    await refill();
+    return await alternate(
+      size.calls,
+      async () => {
+        await gateway.settled(runtime);
+        await pause(afterMs);
+        const sandbox = waiting.shift()!;
+        const ms = await timed(() => sandbox.call());
+        await sandbox.destroy();
+        await refill();
+        return ms;
+      },
+      () => gatewayWarm(gateway, runtime, afterMs),
+    );
+  } finally {
+    for (const sandbox of waiting) await sandbox.destroy();
+  }
 }
 
 async function gatewayWarm(gateway: BenchGateway, runtime: Runtime, afterMs: number): Promise<number> {
