@@ -142,8 +142,7 @@ async function measureWarm(gateway: BenchGateway, bare: Bare, runtime: Runtime, 
     return await alternate(
       size.calls,
       async () => {
-        await gateway.settled(runtime);
-        await pause(afterMs);
+        await quiet(gateway, runtime, afterMs);
         const sandbox = waiting.shift()!;
         const ms = await timed(() => sandbox.call());
         await sandbox.destroy();
@@ -157,9 +156,14 @@ async function measureWarm(gateway: BenchGateway, bare: Bare, runtime: Runtime, 
   }
 }
 
-async function gatewayWarm(gateway: BenchGateway, runtime: Runtime, afterMs: number): Promise<number> {
+/** Until the pool is full and nothing boots or settles any more: what is timed then is the call alone. */
+async function quiet(gateway: BenchGateway, runtime: Runtime, afterMs: number): Promise<void> {
   await gateway.settled(runtime);
   await pause(afterMs);
+}
+
+async function gatewayWarm(gateway: BenchGateway, runtime: Runtime, afterMs: number): Promise<number> {
+  await quiet(gateway, runtime, afterMs);
   const answer = await expectAnswer(gateway, runtime, false);
   if (answer.start !== 'warm') throw new Error(`a call of a settled pool started ${answer.start}`);
   return answer.ms;

@@ -4,6 +4,7 @@ import type { Event } from '../src/core/event.ts';
 import type { NewInvocation } from '../src/core/queue/queue.ts';
 import type { Store } from '../src/core/store.ts';
 import { openStore, type StoreLocation } from '../src/store/store.ts';
+import { RECORD } from '../test/contract/samples.ts';
 
 const OWNERS = 10;
 const BATCH = 500;
@@ -59,21 +60,11 @@ export function benchRequest(event: Event, payload: unknown): NewInvocation {
 }
 
 async function drain(store: Store, count: number): Promise<{ taken: number; seconds: number }> {
-  const record = {
-    start: null,
-    isolation: null,
-    phases: {},
-    statusCode: 200,
-    exit: null,
-    error: null,
-    logs: '',
-    logsTruncated: false,
-  };
   const began = performance.now();
   let taken = 0;
   while (taken < count) {
     for (const claim of await store.queue.claim('bench:1', WANT, 60_000)) {
-      await store.queue.end(claim, { status: 'succeeded', record, failed: false });
+      await store.queue.end(claim, { status: 'succeeded', record: RECORD, failed: false });
       taken += 1;
     }
   }

@@ -89,9 +89,12 @@ async function tracesIn({ docker }: EngineClient, instanceId: string): Promise<T
 const clients = new Map<EngineKind, Promise<EngineClient>>();
 
 function clientFor(kind: EngineKind, host: string | undefined): Promise<EngineClient> {
-  const connected = clients.get(kind) ?? EngineClient.connect(kind, host);
-  clients.set(kind, connected);
-  connected.catch(() => clients.delete(kind));
+  let connected = clients.get(kind);
+  if (connected === undefined) {
+    connected = EngineClient.connect(kind, host);
+    clients.set(kind, connected);
+    connected.catch(() => clients.delete(kind));
+  }
   return connected;
 }
 
