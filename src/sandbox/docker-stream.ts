@@ -1,8 +1,10 @@
 import { Duplex } from 'node:stream';
+import type Docker from 'dockerode';
 
 const HEADER_BYTES = 8;
 /** Standard error is 2, and 3 what the engine itself has to complain about. */
 const STDOUT = 1;
+const NO_BODY = Buffer.alloc(0);
 
 /**
  * Splits an engine's attach stream, in which standard output and error share one connection (Docker Engine API,
@@ -72,4 +74,30 @@ export class AttachedChannel extends Duplex {
       else if (!this.push(part)) this.#socket.pause();
     }
   }
+}
+
+/**
+ * As the library's own `attach`, which sends the options as a body, too: Docker ignores that, and Podman takes it for the first
+ * of the standard input.
+ */
+export async function attach(
+  { modem, id }: Docker.Container,
+  onStderr: (chunk: Buffer) => void,
+): Promise<AttachedChannel> {
+  const attached = new Promise<Duplex>((resolve, reject) => {
+    const request = {
+      path: `/containers/${id}/attach?`,
+      method: 'POST',
+      options: { stream: true, stdin: true, stdout: true, stderr: true },
+      file: NO_BODY,
+      isStream: true,
+      hijack: true,
+      statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
+    };
+    modem.dial(request, (error: unknown, stream: Duplex) => (error ? reject(error) : resolve(stream)));
+  });
+  const channel = new AttachedChannel(await attached, onStderr);
+  // Without a listener an engine that goes away would end the gateway.
+  channel.on('error', () => {});
+  return channel;
 }

@@ -1,6 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import type { Duplex } from 'node:stream';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type Docker from 'dockerode';
 import type { Runtime } from '../core/event.ts';
 import { isAtLeast, type Kernel, type SecurityLevel } from '../core/isolation.ts';
@@ -16,8 +14,9 @@ import {
   type WantedProfile,
   wantedProfile,
 } from './confinement.ts';
+import { ranOutOfMemory } from './container-end.ts';
 import { Dialect, GVISOR_OVERHEAD_BYTES } from './dialect.ts';
-import { AttachedChannel } from './docker-stream.ts';
+import { attach } from './docker-stream.ts';
 import { answered, EngineClient, type EngineKind, statusOf } from './engine-client.ts';
 import { containerOptions } from './hardening.ts';
 import { Images, type ImagesOptions } from './images.ts';
@@ -54,11 +53,6 @@ export interface DockerOptions extends ImagesOptions {
 }
 
 const SWEEP_TIMEOUT_MS = 5_000;
-/** An engine hears of the end of a sandbox, and of why, a moment after the gateway does. */
-const END_POLL_MS = 25;
-const END_LOOKS = 24;
-const KILLED_EXIT_CODE = 137;
-const NO_BODY = Buffer.alloc(0);
 
 /** Sandboxes as containers of an engine that speaks Docker's API, with nothing of this host mounted. */
 export class DockerLauncher implements Launcher {
@@ -289,42 +283,4 @@ export class DockerLauncher implements Launcher {
 function inBodyAlone({ name, ...body }: Docker.ContainerCreateOptions): Docker.ContainerCreateOptions {
   const parts = { _query: { name }, _body: body };
   return parts as Docker.ContainerCreateOptions;
-}
-
-/**
- * As the library's own `attach`, which sends the options as a body, too: Docker ignores that, and Podman takes it for the first
- * of the standard input.
- */
-async function attach(
-  { modem, id }: Docker.Container,
-  onStderr: (chunk: Buffer) => void,
-): Promise<AttachedChannel> {
-  const attached = new Promise<Duplex>((resolve, reject) => {
-    const request = {
-      path: `/containers/${id}/attach?`,
-      method: 'POST',
-      options: { stream: true, stdin: true, stdout: true, stderr: true },
-      file: NO_BODY,
-      isStream: true,
-      hijack: true,
-      statusCodes: { 200: true, 404: 'no such container', 500: 'server error' },
-    };
-    modem.dial(request, (error: unknown, stream: Duplex) => (error ? reject(error) : resolve(stream)));
-  });
-  const channel = new AttachedChannel(await attached, onStderr);
-  // Without a listener an engine that goes away would end the gateway.
-  channel.on('error', () => {});
-  return channel;
-}
-
-/** @param hasEnded the sandbox as a whole; else something within it */
-async function ranOutOfMemory(container: Docker.Container, hasEnded: boolean): Promise<boolean> {
-  let looksLeft = hasEnded ? END_LOOKS : 1;
-  for (;;) {
-    const { OOMKilled, Running, ExitCode } = (await container.inspect()).State;
-    if (OOMKilled) return true;
-    looksLeft -= 1;
-    if (looksLeft === 0 || (!Running && ExitCode !== KILLED_EXIT_CODE)) return false;
-    await sleep(END_POLL_MS);
-  }
 }
