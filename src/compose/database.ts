@@ -59,9 +59,7 @@ export async function openDatabase(
     onRefused: (error, invocationId) =>
       log.error({ err: error, invocationId }, 'the database refuses the record of an invocation; it is lost'),
   });
-  parts.defer(async () => {
-    await recorder.close();
-  });
+  parts.defer(() => closeRecorder(recorder, log));
 
   const retention = retentionOf(store, { config, log, metrics });
   parts.defer(() => retention.close());
@@ -74,6 +72,16 @@ export async function openDatabase(
   });
   parts.defer(() => keeper.close());
   return { store, events, aliases, recorder, keeper };
+}
+
+async function closeRecorder(recorder: WriteBehindRecorder, log: Log): Promise<void> {
+  const before = recorder.dropped;
+  const lost = (await recorder.close()) - before;
+  if (lost > 0)
+    log.error(
+      { lost },
+      'records of invocations are lost: the database did not take them before the gateway ended, for the reasons logged above; end the gateway before its database',
+    );
 }
 
 const DAY_MS = 86_400_000;
