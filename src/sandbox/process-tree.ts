@@ -1,7 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-const PAGE_BYTES = 4_096;
-
 /** A process and all that descend from it, as far as they can be read now. */
 export function processTree(root: number): number[] {
   const pids = [root];
@@ -25,17 +23,23 @@ function threadsOf(pid: number): string[] {
   }
 }
 
-/** Resident memory, bytes; pages that several share are counted for each. */
-export function residentBytes(pids: readonly number[]): number {
-  return sum(pids, (pid) => Number((read(`/proc/${pid}/statm`) ?? '0 0').split(' ')[1]) * PAGE_BYTES);
+/**
+ * Resident memory, bytes; pages that several share are counted for each. Not from `statm`, which counts in pages: nothing here tells
+ * how large those are, and on arm64 they may be 64 KiB.
+ * @param proc where the kernel tells of processes
+ */
+export function residentBytes(pids: readonly number[], proc = '/proc'): number {
+  return sum(pids, (pid) => kibibytes('VmRSS', read(`${proc}/${pid}/status`)));
 }
 
 /** Proportional memory, bytes: shared pages are divided among those who share them. Exact, and dearer to ask for. */
 export function proportionalBytes(pids: readonly number[]): number {
-  return sum(
-    pids,
-    (pid) => Number(/^Pss:\s+(\d+) kB/m.exec(read(`/proc/${pid}/smaps_rollup`) ?? '')?.[1] ?? 0) * 1_024,
-  );
+  return sum(pids, (pid) => kibibytes('Pss', read(`/proc/${pid}/smaps_rollup`)));
+}
+
+/** A field of one of the kernel's lists, bytes; what has ended has none. */
+function kibibytes(field: string, text = ''): number {
+  return Number(new RegExp(`^${field}:\\s+(\\d+) kB`, 'm').exec(text)?.[1] ?? 0) * 1_024;
 }
 
 /** Whether it still runs. A zombie does not: only its parent has not asked for its status yet. */

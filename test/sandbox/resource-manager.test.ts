@@ -1,5 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
 import type { SandboxSpec } from '../../src/core/sandbox.ts';
 import {
@@ -60,6 +63,16 @@ sys.stdin.read()`);
     expect(residentBytes([process.pid])).toBeGreaterThan(10e6);
     expect(proportionalBytes([process.pid])).toBeGreaterThan(5e6);
     expect(proportionalBytes([process.pid])).toBeLessThanOrEqual(residentBytes([process.pid]) * 1.5);
+  });
+
+  test('has the memory that the kernel tells in kB, on whatever size of pages', async () => {
+    const proc = await mkdtemp(join(tmpdir(), 'cronium-proc-'));
+    await mkdir(join(proc, '7'));
+    // Of a machine whose pages are 64 KiB.
+    await writeFile(join(proc, '7', 'statm'), '500 100 50 1 0 80 0\n');
+    await writeFile(join(proc, '7', 'status'), 'Name:\tpython3\nVmHWM:\t    9000 kB\nVmRSS:\t    6400 kB\n');
+    expect(residentBytes([7, 8], proc)).toBe(6_400 * 1_024);
+    await rm(proc, { recursive: true });
   });
 
   test('that is gone has nothing, and signals to it go nowhere', async () => {
