@@ -131,6 +131,6 @@ export async function answered<T>(work: Promise<T>, kind: EngineKind, timeoutMs:
   return Promise.race([work, late]).finally(() => clearTimeout(timer));
 }
 
-export function engineName(kind: EngineKind): string {
+function engineName(kind: EngineKind): string {
   return kind === 'podman' ? 'Podman' : 'Docker';
 }
