@@ -100,7 +100,7 @@ async function measureContainers(isolation: string): Promise<BackendResult> {
   const [kind, name] = isolation.split('+') as [EngineKind, string | undefined];
   const wanted = name === undefined ? 'default' : { name };
   const launcher = await DockerLauncher.connect(options[kind], wanted);
-  const engine = await EngineClient.connect(kind, options[kind].host);
+  const engine = await EngineClient.connect(kind, options[kind]);
   try {
     await launcher.prepare(RUNTIMES);
     const { docker } = engine;

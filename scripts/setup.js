@@ -4,7 +4,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { accessSync, constants, existsSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { request } from 'node:http';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -85,20 +85,23 @@ async function ensureIsolation() {
   );
 }
 
-/** Whether an engine answers where the gateway will look for one. */
+/** Whether somebody listens where the gateway will look for an engine. What is there it asks by itself, by TLS where that is set. */
 function dockerAnswers() {
   const host = process.env.DOCKER_HOST || 'unix:///var/run/docker.sock';
-  const target = host.startsWith('unix://')
-    ? { socketPath: host.slice('unix://'.length) }
-    : { hostname: host.replace(/^\w+:\/\//, '').split(':')[0], port: host.split(':').at(-1) };
+  const path = /^unix:(?:\/\/)?(\/.+)$/.exec(host)?.[1];
+  const { DOCKER_TLS, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH } = process.env;
+  const defaultPort = DOCKER_TLS || DOCKER_TLS_VERIFY || DOCKER_CERT_PATH ? 2_376 : 2_375;
+  const [, name, port = defaultPort] = /^\w+:\/\/\[?([^/]+?)\]?(?::(\d+))?\/?$/.exec(host) ?? [];
+  if (path === undefined && name === undefined) return false;
   return new Promise((resolve) => {
-    const ping = request({ ...target, path: '/_ping', timeout: 2_000 }, (response) => {
-      response.resume();
-      resolve(response.statusCode === 200);
-    });
-    ping.on('timeout', () => ping.destroy());
-    ping.on('error', () => resolve(false));
-    ping.end();
+    const socket = connect(path === undefined ? { host: name, port: Number(port) } : { path });
+    const answer = (answers) => {
+      socket.destroy();
+      resolve(answers);
+    };
+    socket.setTimeout(2_000, () => answer(false));
+    socket.on('error', () => answer(false));
+    socket.on('connect', () => answer(true));
   });
 }
 

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { decodeKey } from '../src/config/decode-key.ts';
 import { ConfigError, parseConfig } from '../src/config.ts';
+import { enginePlaceOf } from '../src/engine-place.ts';
 
 function faultsOf(env: Record<string, string>): string[] {
   try {
@@ -93,6 +94,13 @@ describe('parseConfig', () => {
     ['DEFAULT_CPUS', '65', 'must be a number from 0.05 to 64'],
     ['PUBLIC_URL', 'functions.example', 'must be a URL that begins with http:// or https://'],
     ['METRICS_TOKEN', 'short', 'must be at least 16 characters; make one with: openssl rand -hex 24'],
+    ['DOCKER_HOST', 'docker.sock', 'must be unix:///path or tcp://host:port'],
+    ['DOCKER_HOST', '/var/run/docker.sock', 'must be unix:///path or tcp://host:port'],
+    ['DOCKER_HOST', 'tcp://', 'must be unix:///path or tcp://host:port'],
+    ['DOCKER_HOST', 'tcp://host:65536', 'must be unix:///path or tcp://host:port'],
+    ['DOCKER_HOST', 'tcp://host:2375/under', 'must be unix:///path or tcp://host:port'],
+    ['DOCKER_HOST', 'ssh://me@host', 'must be unix:///path or tcp://host:port; ssh:// is not supported'],
+    ['CONTAINER_HOST', 'podman', 'must be unix:///path or tcp://host:port'],
     ['TIERS', '{pro: 1}', 'must be JSON, such as {"pro": {"concurrency": 20}}'],
   ])('%s=%s is told what may be written', (name, text, message) => {
     expect(faultsOf({ [name]: text })).toEqual([`  ${name}: ${message}`]);
@@ -114,11 +122,23 @@ describe('parseConfig', () => {
     ],
     [{ ...PARANOID, NODE_BASE_IMAGE: 'node:24' }, 'NODE_BASE_IMAGE', 'by digest, as in node:24@sha256:…'],
     [{ ...PARANOID, NODE_BASE_IMAGE: `node@${DIGEST.slice(0, -1)}` }, 'NODE_BASE_IMAGE', 'by digest'],
+    [{ DOCKER_TLS_VERIFY: '1' }, 'DOCKER_TLS_VERIFY', 'set DOCKER_HOST=tcp://host:port too'],
+    [
+      { DOCKER_HOST: 'unix:///s', DOCKER_CERT_PATH: '/certs' },
+      'DOCKER_CERT_PATH',
+      'for an engine at an address',
+    ],
     [{ POOL_MIN: '4', POOL_TARGET: '3' }, 'POOL_MIN', 'POOL_TARGET (3)'],
     [{ POOL_TARGET: '30', POOL_MAX: '20' }, 'POOL_TARGET', 'POOL_MAX (20)'],
   ])('%j contradict each other', (env, name, message) => {
     expect(faultsOf(env)).toEqual([expect.stringContaining(`  ${name}: `)]);
     expect(faultsOf(env)[0]).toContain(message);
+  });
+
+  test('where an engine is does not matter when it is not asked for', () => {
+    const env = { DOCKER_HOST: 'ssh://me@host', DOCKER_TLS_VERIFY: '1', PODMAN_HOST: 'nowhere' };
+    expect(faultsOf({ ISOLATION_MODE: 'bubblewrap', ...env })).toEqual([]);
+    expect(faultsOf({ ISOLATION_MODE: 'podman', ...env })).toEqual([expect.stringContaining('PODMAN_HOST')]);
   });
 
   test('paranoid refuses calls that cannot be written down, unless told otherwise', () => {
@@ -157,4 +177,15 @@ describe('decodeKey', () => {
       expect(decodeKey(text)).toBeUndefined();
     },
   );
+});
+
+test.each([
+  ['unix:///var/run/docker.sock', { socketPath: '/var/run/docker.sock' }],
+  ['unix:/run/a b', { socketPath: '/run/a b' }],
+  ['tcp://engine.example', { host: 'engine.example', port: undefined }],
+  ['tcp://10.0.0.1:2376/', { host: '10.0.0.1', port: 2376 }],
+  ['http://engine:80', { host: 'engine', port: 80 }],
+  ['tcp://[::1]:2375', { host: '[::1]', port: 2375 }],
+])('%s is where an engine may be', (url, place) => {
+  expect(enginePlaceOf(url)).toEqual(place);
 });

@@ -11,7 +11,8 @@ import { AgentBackend } from '../src/sandbox/backend.ts';
 import { BubblewrapLauncher } from '../src/sandbox/bubblewrap.ts';
 import type { DetectOptions } from '../src/sandbox/detect.ts';
 import { DockerLauncher } from '../src/sandbox/docker.ts';
-import { EngineAway, EngineClient, type EngineKind } from '../src/sandbox/engine-client.ts';
+import { EngineAway } from '../src/sandbox/engine-away.ts';
+import { EngineClient, type EngineKind } from '../src/sandbox/engine-client.ts';
 import { OWNER_LABEL } from '../src/sandbox/hardening.ts';
 import type { WantedRuntime } from '../src/sandbox/oci-runtime.ts';
 import { killBubblewrap, tracesOfBubblewrap } from './traces.ts';
@@ -91,7 +92,7 @@ const clients = new Map<EngineKind, Promise<EngineClient>>();
 function clientFor(kind: EngineKind, host: string | undefined): Promise<EngineClient> {
   let connected = clients.get(kind);
   if (connected === undefined) {
-    connected = EngineClient.connect(kind, host);
+    connected = EngineClient.connect(kind, { host });
     clients.set(kind, connected);
     connected.catch(() => clients.delete(kind));
   }
@@ -124,7 +125,7 @@ async function openContainers(
 ): Promise<OpenEngine> {
   const options = engineOptions(instanceId, level)[kind];
   const launcher = await DockerLauncher.connect(options, wanted);
-  const client = await EngineClient.connect(kind, options.host);
+  const client = await EngineClient.connect(kind, options);
   return {
     backend: new AgentBackend(launcher),
     instanceId,

@@ -1,3 +1,5 @@
+import { homedir } from 'node:os';
+import { join } from 'node:path';
 import type { Config } from '../config.ts';
 import { baseImages, RUNTIMES_DIR } from '../engine-config.ts';
 import type { DetectOptions } from '../sandbox/detect.ts';
@@ -21,8 +23,13 @@ export function detectOptions(
     baseImages: baseImages(config),
   };
   return {
-    docker: { ...engine, engine: 'docker', host: config.DOCKER_HOST },
-    podman: { ...engine, engine: 'podman', host: config.PODMAN_HOST ?? config.CONTAINER_HOST },
+    docker: { ...engine, engine: 'docker', host: config.DOCKER_HOST, certPath: certPathOf(config) },
+    podman: {
+      ...engine,
+      engine: 'podman',
+      host: config.PODMAN_HOST ?? config.CONTAINER_HOST,
+      certPath: undefined,
+    },
     ociRuntime: config.RUNTIME,
     level,
     bubblewrap: {
@@ -34,4 +41,10 @@ export function detectOptions(
       node: process.execPath,
     },
   };
+}
+
+/** Any of the three asks for TLS, as the docker command's options do. */
+function certPathOf({ DOCKER_TLS, DOCKER_TLS_VERIFY, DOCKER_CERT_PATH }: Config): string | undefined {
+  if (DOCKER_TLS === undefined && DOCKER_TLS_VERIFY === undefined) return DOCKER_CERT_PATH;
+  return DOCKER_CERT_PATH ?? join(homedir(), '.docker');
 }

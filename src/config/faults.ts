@@ -1,4 +1,5 @@
 import { decodeKey } from './decode-key.ts';
+import { engineFaults } from './engine-faults.ts';
 import { type ConfigFault, faultsAtLevel } from './level-faults.ts';
 import type { Settings } from './settings.ts';
 
@@ -38,6 +39,7 @@ export function faultsAmong(env: Partial<Settings>): ConfigFault[] {
       'names of events are not for everybody: set METRICS_TOKEN; make one with: openssl rand -hex 24',
     );
   }
+  faults.push(...engineFaults(env));
   if (env.SECURITY_LEVEL !== undefined) faults.push(...faultsAtLevel(env, env.SECURITY_LEVEL));
   if (env.POOL_MIN! > env.POOL_TARGET!)
     fault('POOL_MIN', `must not be more than POOL_TARGET (${env.POOL_TARGET})`);

@@ -29,7 +29,22 @@ export const isolation = {
     .describe(
       'AppArmor profile that sandboxes must have; `cronium-sandbox` from enhanced on, where it is loaded, when not given',
     ),
-  DOCKER_HOST: z.string().min(1).optional().describe('Docker engine to use, as for the docker command'),
+  DOCKER_HOST: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('Docker engine to use, as for the docker command: `unix:///path` or `tcp://host:port`'),
+  DOCKER_TLS_VERIFY: z
+    .string()
+    .optional()
+    .describe('Whatever its value, DOCKER_HOST is reached by TLS and verified, as by the docker command'),
+  DOCKER_TLS: z.string().optional().describe('The same: an engine that is not verified is not used'),
+  DOCKER_CERT_PATH: z
+    .string()
+    .optional()
+    .describe(
+      'Folder with `ca.pem`, which the engine is verified by, `cert.pem` and `key.pem`; `~/.docker` when not given',
+    ),
   PODMAN_HOST: z
     .string()
     .min(1)

@@ -117,7 +117,7 @@ export async function* tryCandidates(mode: IsolationMode, options: DetectOptions
     } catch (error) {
       const isAway = error instanceof Error && error.name === 'EngineAway';
       if (isAway) away.add(candidate.mode);
-      const { remedy } = error instanceof IsolationRefused ? error : candidate;
+      const remedy = (error as Partial<IsolationRefused>).remedy ?? candidate.remedy;
       const name = isAway ? candidate.mode : candidate.name;
       yield { candidate, refusal: { name, reason: messageOf(error), remedy } };
     }

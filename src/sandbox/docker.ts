@@ -43,6 +43,8 @@ export interface DockerOptions extends ImagesOptions {
   engine: EngineKind;
   /** A URL, as for the docker and podman commands; their default when not given. */
   host: string | undefined;
+  /** Folder with the certificates for TLS; without one there is no TLS. */
+  certPath: string | undefined;
   /** Marks this gateway's containers, and survives its restarts. */
   instanceId: string;
   limitsEnabled: boolean;
@@ -92,7 +94,7 @@ export class DockerLauncher implements Launcher {
    * @throws EngineAway, IsolationRefused, or an Error saying why the engine cannot be used
    */
   static async connect(options: DockerOptions, wanted: WantedRuntime = 'default'): Promise<DockerLauncher> {
-    const engine = await EngineClient.connect(options.engine, options.host);
+    const engine = await EngineClient.connect(options.engine, options);
     let launcher: DockerLauncher | undefined;
     try {
       if (options.limitsEnabled && engine.info.MemoryLimit === false)

@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findEngine, ORDINARY_UID } from '../engines.ts';
@@ -128,5 +130,22 @@ describe.skipIf(cannotHide)('set-up', () => {
     expect(await setUp(dir.path, { ...machine, args: ['--test'], uid: ORDINARY_UID })).toMatchObject({
       code: 0,
     });
+  });
+
+  test('an engine at an address counts, by TLS too, which is the gateway’s business', async () => {
+    using dir = new TempDir();
+    makeCheckout(dir.path);
+    const server = createServer(() => {}).listen(0, '127.0.0.1');
+    // Speaks TLS: whoever asks it in the clear has no answer.
+    server.on('connection', (socket) => socket.end(Buffer.from([21, 3, 1, 0, 2, 2, 40])));
+    await once(server, 'listening');
+    const { port } = server.address() as AddressInfo;
+    const env = { DOCKER_HOST: `tcp://127.0.0.1:${port}`, DOCKER_TLS_VERIFY: '1' };
+    const machine = { without: ['/usr/bin/bwrap'], uid: ORDINARY_UID };
+    expect(await setUp(dir.path, { ...machine, env })).toEqual({ code: 0, stdout: '', stderr: '' });
+    server.closeAllConnections();
+    server.close();
+    await once(server, 'close');
+    expect(await setUp(dir.path, { ...machine, env })).toMatchObject({ code: 1 });
   });
 });

@@ -1,7 +1,8 @@
 import { createServer, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { EngineAway, EngineClient } from '../../src/sandbox/engine-client.ts';
+import { EngineAway } from '../../src/sandbox/engine-away.ts';
+import { EngineClient } from '../../src/sandbox/engine-client.ts';
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
@@ -35,7 +36,7 @@ async function slowEngine() {
 
 test('an engine on a busy host, which takes ten seconds to say what it is, is taken', async () => {
   await using engine = await slowEngine();
-  const connecting = EngineClient.connect('podman', engine.host);
+  const connecting = EngineClient.connect('podman', engine);
   await engine.asked;
   await vi.advanceTimersByTimeAsync(10_000);
   engine.answer();
@@ -46,7 +47,7 @@ test('an engine on a busy host, which takes ten seconds to say what it is, is ta
 
 test('an engine that does not answer is away, and is not waited for without end', async () => {
   await using engine = await slowEngine();
-  const connecting = EngineClient.connect('podman', engine.host);
+  const connecting = EngineClient.connect('podman', engine);
   const refused = expect(connecting).rejects.toThrow(
     new EngineAway('the Podman engine did not answer within 15000 ms'),
   );
