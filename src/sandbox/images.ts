@@ -50,8 +50,7 @@ export class Images {
   }
 
   async #ensure(runtime: Runtime): Promise<string> {
-    this.#context ??= readContext(this.#options.runtimesDir);
-    const files = await this.#context;
+    const files = await this.#readContext();
     const base = this.#options.baseImages[runtime];
     const recipe = recipeOf(runtime, files, base);
     const { tag } = recipe;
@@ -69,6 +68,15 @@ export class Images {
       const message = `The ${runtime} sandbox image could not be built: ${messageOf(error)}. ${remedy}`;
       throw new GatewayError('isolation_unavailable', message, { cause: error });
     }
+  }
+
+  /** Once: it is the same for all. A read that failed, as for want of descriptors, is no answer for ever. */
+  #readContext(): Promise<ContextFile[]> {
+    this.#context ??= readContext(this.#options.runtimesDir).catch((error) => {
+      this.#context = undefined;
+      throw error;
+    });
+    return this.#context;
   }
 
   async #find(tag: string): Promise<string | undefined> {
