@@ -48,32 +48,12 @@ export class Stage {
 
   static async create(options: StageOptions): Promise<Stage> {
     const directory = await mkdtemp(Stage.prefixOf(options.instanceId));
-    const agents = join(directory, 'runtimes');
-    const passwd = join(directory, 'passwd');
-    const group = join(directory, 'group');
-    await chmod(directory, 0o755);
-    await mkdir(agents);
-    await cp(options.runtimesDir, agents, {
-      recursive: true,
-      filter: (source) => !source.includes('__pycache__'),
-    });
-    await writeFile(passwd, `sandbox:x:${INNER_UID}:${INNER_UID}::/tmp:/usr/bin/bash\n`);
-    await writeFile(group, `sandbox:x:${INNER_UID}:\n`);
-    const filter = await stageFilter(directory, options.level);
-    // Sandboxes cannot keep what they compile, so each would compile the agent anew.
-    await promisify(execFile)('/usr/bin/python3', [
-      '-m',
-      'compileall',
-      '-q',
-      '--invalidation-mode',
-      'unchecked-hash',
-      agents,
-    ]);
-    await openToAll(directory);
-    const node = await readableByAll(await realpath(options.node), join(directory, 'node'));
-    const masked = await filesAmong(maskedPaths(options.level) ?? []);
-    const system = await systemFiles();
-    return new Stage(directory, { ...system, agents, node, passwd, group, masked, filter });
+    try {
+      return new Stage(directory, await fill(directory, options));
+    } catch (error) {
+      await rm(directory, { recursive: true, force: true });
+      throw error;
+    }
   }
 
   /** Removes what an earlier run of this gateway staged. */
@@ -93,6 +73,35 @@ export class Stage {
   async remove(): Promise<void> {
     await rm(this.directory, { recursive: true, force: true });
   }
+}
+
+async function fill(directory: string, options: StageOptions): Promise<HostFiles> {
+  const agents = join(directory, 'runtimes');
+  const passwd = join(directory, 'passwd');
+  const group = join(directory, 'group');
+  await chmod(directory, 0o755);
+  await mkdir(agents);
+  await cp(options.runtimesDir, agents, {
+    recursive: true,
+    filter: (source) => !source.includes('__pycache__'),
+  });
+  await writeFile(passwd, `sandbox:x:${INNER_UID}:${INNER_UID}::/tmp:/usr/bin/bash\n`);
+  await writeFile(group, `sandbox:x:${INNER_UID}:\n`);
+  const filter = await stageFilter(directory, options.level);
+  // Sandboxes cannot keep what they compile, so each would compile the agent anew.
+  await promisify(execFile)('/usr/bin/python3', [
+    '-m',
+    'compileall',
+    '-q',
+    '--invalidation-mode',
+    'unchecked-hash',
+    agents,
+  ]);
+  await openToAll(directory);
+  const node = await readableByAll(await realpath(options.node), join(directory, 'node'));
+  const masked = await filesAmong(maskedPaths(options.level) ?? []);
+  const system = await systemFiles();
+  return { ...system, agents, node, passwd, group, masked, filter };
 }
 
 async function stageFilter(directory: string, level: SecurityLevel): Promise<string | undefined> {

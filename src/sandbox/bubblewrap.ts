@@ -81,14 +81,19 @@ export class BubblewrapLauncher implements Launcher {
         throw new Error(`${path} is missing`);
       });
     }
+    // What fails midway leaves nothing of what was made before it.
+    await using made = new AsyncDisposableStack();
     const cgroups =
       options.limitsEnabled && options.useCgroups !== false
         ? detectCgroups(`cronium-${options.instanceId}`)
         : undefined;
+    made.defer(() => cgroups?.close());
     await Stage.sweep(options.instanceId);
     const stage = await Stage.create(options);
+    made.defer(() => stage.remove());
     const spawner = await Spawner.start(stage.directory);
     const launcher = new BubblewrapLauncher(options, stage, spawner, cgroups);
+    made.move();
     try {
       demandKernel(options.level, launcher.kernel);
       await launcher.#prove();
