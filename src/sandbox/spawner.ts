@@ -2,7 +2,10 @@ import { once } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
+import { messageOf } from '../errors.ts';
+import { isAlive } from './process-tree.ts';
 import { Tail } from './tail.ts';
 
 /** What the thread is told, and what it tells. */
@@ -40,6 +43,7 @@ class SpawnedProcess implements Spawned {
   readonly ended: Promise<void>;
   readonly #stderr = new Tail();
   readonly #markStarted: () => void;
+  readonly #refuseStart: (reason: Error) => void;
   readonly #markEnded: () => void;
   pid: number | undefined;
   hasEnded = false;
@@ -52,6 +56,7 @@ class SpawnedProcess implements Spawned {
     this.started = started.promise;
     this.ended = ended.promise;
     this.#markStarted = started.resolve;
+    this.#refuseStart = started.reject;
     this.#markEnded = ended.resolve;
   }
 
@@ -70,7 +75,20 @@ class SpawnedProcess implements Spawned {
       this.#markEnded();
     }
   }
+
+  /** Nobody will report of it any more: it is not waited for, or its end is looked for from here. */
+  async lose(reason: Error): Promise<void> {
+    this.#refuseStart(reason);
+    // Nobody asks for its status, so that it stays a zombie, and its number its own.
+    while (this.pid !== undefined && isAlive(this.pid)) await sleep(GONE_POLL_MS, undefined, { ref: false });
+    this.hasEnded = true;
+    this.wasKilled = true;
+    this.#markEnded();
+  }
 }
+
+const GONE_POLL_MS = 20;
+const WORKER = new URL('./spawn-worker.js', import.meta.url);
 
 /**
  * Starts processes on another thread. Starting one blocks the thread that does it until the new program runs, which is milliseconds in a
@@ -78,66 +96,115 @@ class SpawnedProcess implements Spawned {
  * here, so that the other thread has no part in a call.
  */
 export class Spawner {
-  readonly #worker: Worker;
   readonly #server: Server;
   readonly #directory: string;
+  readonly #script: URL;
   readonly #processes = new Map<number, SpawnedProcess>();
+  readonly #closing = new AbortController();
+  /** `undefined` after one that failed, until there is something to start again. */
+  #worker: Worker | undefined;
   /** Pairs are made one at a time, so that both ends are of the same pair. */
   #pairing: Promise<unknown> = Promise.resolve();
   #count = 0;
 
-  private constructor(worker: Worker, server: Server, directory: string) {
-    this.#worker = worker;
+  private constructor(server: Server, directory: string, script: URL) {
     this.#server = server;
     this.#directory = directory;
-    worker.on('message', (report: SpawnReport) => {
-      this.#processes.get(report.id)?.hear(report);
-      if ('ended' in report) this.#processes.delete(report.id);
-    });
+    this.#script = script;
+    this.#worker = this.#startWorker();
   }
 
-  /** @param parentDirectory where a directory is made that nobody else can enter */
-  static async start(parentDirectory: string): Promise<Spawner> {
+  /**
+   * @param parentDirectory where a directory is made that nobody else can enter
+   * @param script what runs on the other thread
+   */
+  static async start(parentDirectory: string, script = WORKER): Promise<Spawner> {
     const directory = join(parentDirectory, 'sockets');
     await mkdir(directory, { mode: 0o700 });
     const server = createServer();
     server.listen(join(directory, 'pairs'));
     await once(server, 'listening');
-    const worker = new Worker(new URL('./spawn-worker.js', import.meta.url), {
-      resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
-    });
-    return new Spawner(worker, server, directory);
+    return new Spawner(server, directory, script);
   }
 
-  /** @param files opened for reading; the process has them as its descriptors from 3 on */
+  /**
+   * Rejects when the spawner closes first, or when its thread fails, which then is another one for the next.
+   * @param files opened for reading; the process has them as its descriptors from 3 on
+   */
   async spawn(command: readonly string[], files: readonly string[] = []): Promise<Spawned> {
     const pair = this.#pairing.then(() => this.#pair());
     this.#pairing = pair.catch(() => {});
     const { here, there } = await pair;
-    this.#count += 1;
-    const id = this.#count;
-    const spawned = new SpawnedProcess(here);
-    this.#processes.set(id, spawned);
-    this.#worker.postMessage({ id, command, fd: fdOf(there), files } satisfies SpawnOrder);
-    await spawned.started;
-    // The process has its own copy; the channel must end when it does.
-    there.destroy();
-    return spawned;
+    try {
+      const spawned = new SpawnedProcess(here);
+      this.#count += 1;
+      const id = this.#count;
+      this.#worker ??= this.#startWorker();
+      this.#worker.postMessage({ id, command, fd: fdOf(there), files } satisfies SpawnOrder);
+      this.#processes.set(id, spawned);
+      await spawned.started;
+      return spawned;
+    } catch (error) {
+      here.destroy();
+      throw error;
+    } finally {
+      // The process has its own copy; the channel must end when it does.
+      there.destroy();
+    }
   }
 
-  /** What it started should have ended by now. */
+  /** What it started should have ended by now. What it is about to start finds its channel closed. */
   async close(): Promise<void> {
+    const reason = new Error('nothing is started any more: the gateway is shutting down');
+    this.#closing.abort(reason);
     this.#server.close();
-    await this.#worker.terminate();
+    const worker = this.#worker;
+    this.#lose(reason);
+    await worker?.terminate();
     await rm(this.#directory, { recursive: true, force: true });
   }
 
+  #startWorker(): Worker {
+    this.#closing.signal.throwIfAborted();
+    const worker = new Worker(this.#script, {
+      resourceLimits: { maxYoungGenerationSizeMb: 1, maxOldGenerationSizeMb: 32 },
+    });
+    worker.on('message', (report: SpawnReport) => {
+      this.#processes.get(report.id)?.hear(report);
+      if ('ended' in report) this.#processes.delete(report.id);
+    });
+    // Without a listener an error there would end the gateway. Of a thread that is not the present one there is nothing left to lose.
+    const failed = (why: string) => {
+      if (this.#worker === worker)
+        this.#lose(new Error(`the thread that starts sandboxes has failed: ${why}`));
+    };
+    worker.on('error', (error) => failed(messageOf(error)));
+    worker.on('exit', (code) => failed(`it ended with ${code}`));
+    return worker;
+  }
+
+  #lose(reason: Error): void {
+    this.#worker = undefined;
+    for (const process of this.#processes.values()) void process.lose(reason);
+    this.#processes.clear();
+  }
+
   async #pair(): Promise<{ here: Socket; there: Socket }> {
-    const accepted = once(this.#server, 'connection') as Promise<[Socket]>;
+    const { signal } = this.#closing;
+    signal.throwIfAborted();
+    const accepted = once(this.#server, 'connection', { signal }) as Promise<[Socket]>;
     const there = connect({ path: join(this.#directory, 'pairs'), onread: NEVER_READ });
-    await once(there, 'connect');
-    const [here] = await accepted;
-    return { here, there };
+    try {
+      const [[here]] = await Promise.all([accepted, once(there, 'connect', { signal })]);
+      return { here, there };
+    } catch (error) {
+      there.destroy();
+      accepted.then(
+        ([here]) => here.destroy(),
+        () => {},
+      );
+      throw signal.aborted ? signal.reason : error;
+    }
   }
 }
 

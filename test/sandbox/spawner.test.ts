@@ -1,8 +1,11 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
+import { setImmediate as turn } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { signalProcess } from '../../src/sandbox/process-tree.ts';
 import { Spawner } from '../../src/sandbox/spawner.ts';
 
 let directory: string;
@@ -78,5 +81,71 @@ describe('a process of the other thread', () => {
     ]);
     const said = (await buffer(spawned.channel)).toString().trim();
     expect(said).toBe(String(spawned.pid));
+  });
+});
+
+test('what is being started when the spawner closes is refused, at whatever moment, and so is what comes after', async () => {
+  const refused = 'nothing is started any more: the gateway is shutting down';
+  const outcomes: Promise<string>[] = [];
+  const start = () => {
+    const spawning = spawner.spawn(['/bin/cat']);
+    outcomes.push(
+      spawning.then(
+        async ({ channel, ended }) => {
+          channel.destroy();
+          await ended;
+          return 'started';
+        },
+        (error: Error) => error.message,
+      ),
+    );
+  };
+  for (let i = 0; i < 40; i++) {
+    start();
+    if (i < 20) await turn();
+  }
+  await spawner.close();
+  start();
+  const all = await Promise.all(outcomes);
+  expect(new Set(all.filter((outcome) => outcome !== 'started'))).toEqual(new Set([refused]));
+  expect(all.at(-1)).toBe(refused);
+});
+
+describe('a thread that fails', () => {
+  const REAL = new URL('../../src/sandbox/spawn-worker.js', import.meta.url).href;
+
+  /** A spawner whose thread comes to an end when it is to start `/crash`. */
+  async function frailSpawner(crash: string): Promise<Spawner> {
+    const script = join(directory, 'frail.mjs');
+    const dies = `({ command: [program] }) => { if (program === '/crash') ${crash}; }`;
+    const lines = [
+      `import { parentPort } from 'node:worker_threads';`,
+      `parentPort.on('message', ${dies});`,
+      `await import('${REAL}');`,
+    ];
+    await writeFile(script, lines.join('\n'));
+    await spawner.close();
+    return Spawner.start(directory, pathToFileURL(script));
+  }
+
+  test.each([
+    [`throw new Error('broken')`, 'broken'],
+    ['process.exit(7)', 'it ended with 7'],
+  ])('by %s refuses what it was to start, and another one takes its place', async (crash, why) => {
+    spawner = await frailSpawner(crash);
+    const before = await spawner.spawn(['/bin/sh', '-c', 'trap "" HUP PIPE; exec sleep 60']);
+    const error = `the thread that starts sandboxes has failed: ${why}`;
+    await expect(spawner.spawn(['/crash'])).rejects.toThrow(error);
+
+    const after = await spawner.spawn(['/bin/echo', 'here']);
+    expect((await buffer(after.channel)).toString()).toBe('here\n');
+    await after.ended;
+    // Nobody reports of the ones before it any more, and yet their end is seen.
+    expect(before.hasEnded).toBe(false);
+    signalProcess(before.pid!, 'SIGKILL');
+    await before.ended;
+    expect(before.wasKilled).toBe(true);
+    before.channel.destroy();
+    await rm(join(directory, 'frail.mjs'));
   });
 });
