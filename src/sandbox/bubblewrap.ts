@@ -15,6 +15,7 @@ import { childrenOf, isAlive, parentOf, processesRunning, signalProcess } from '
 import { IsolationRefused } from './refused.ts';
 import { ResourceManager, type Watch } from './resource-manager.ts';
 import { type Spawned, Spawner } from './spawner.ts';
+import { noSandboxHere } from './user-namespaces.ts';
 
 export interface BubblewrapOptions {
   instanceId: string;
@@ -151,10 +152,10 @@ export class BubblewrapLauncher implements Launcher {
   async #prove(): Promise<void> {
     const failure = await this.#trial();
     if (failure === undefined) return;
-    if (!this.#dropsUser) throw new Error(`bwrap cannot make a sandbox here: ${failure}`);
+    if (!this.#dropsUser) throw noSandboxHere(failure);
     this.#dropsUser = false;
     const second = await this.#trial();
-    if (second !== undefined) throw new Error(`bwrap cannot make a sandbox here: ${second}`);
+    if (second !== undefined) throw noSandboxHere(second);
   }
 
   async #trial(): Promise<string | undefined> {
