@@ -90,6 +90,9 @@ describe('parseConfig', () => {
 
   test.each([
     ['PORT', 'http', 'must be a whole number from 0 to 65535'],
+    ['PORT', '  ', 'must be a whole number from 0 to 65535'],
+    ['MAX_QUEUED_EXECUTIONS', '\t', 'must be a whole number from 0 to 100000'],
+    ['OTEL_TRACES_SAMPLER_ARG', ' ', 'must be a number from 0 to 1'],
     ['PORT', '-1.5', 'must be a whole number from 0 to 65535'],
     ['DEFAULT_CPUS', '65', 'must be a number from 0.05 to 64'],
     ['PUBLIC_URL', 'functions.example', 'must be a URL that begins with http:// or https://'],

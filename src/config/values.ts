@@ -11,7 +11,11 @@ export const optionalUrl = z
 
 /** With one message for whatever is wrong: it tells what may be written. */
 function numeric(error: string, isOfKind: (value: number) => boolean, min: number, max: number) {
-  return z.coerce
-    .number({ error })
-    .refine((value) => isOfKind(value) && value >= min && value <= max, { error });
+  return (
+    z
+      .string()
+      // To Number() spaces alone are 0.
+      .transform((text) => (text.trim() === '' ? Number.NaN : Number(text)))
+      .refine((value) => isOfKind(value) && value >= min && value <= max, { error })
+  );
 }
