@@ -56,6 +56,7 @@ describe('parseConfig', () => {
     ['RUNTIME', 'io.containerd.kata.v2', 'io.containerd.kata.v2'],
     ['PUBLIC_URL', 'https://functions.example/base', 'https://functions.example/base'],
     ['MAX_QUEUED_EXECUTIONS', '0', 0],
+    ['MAX_ASYNC_EXECUTIONS', '10', 10],
     ['SHUTDOWN_GRACE_MS', '0', 0],
     ['JWT_SECRET', 'é'.repeat(16), 'é'.repeat(16)],
     ['SECRETS_KEY', KEY_HEX, KEY_HEX],
@@ -131,6 +132,7 @@ describe('parseConfig', () => {
       'DOCKER_CERT_PATH',
       'for an engine at an address',
     ],
+    [{ MAX_ASYNC_EXECUTIONS: '11' }, 'MAX_ASYNC_EXECUTIONS', 'MAX_CONCURRENT_EXECUTIONS (10)'],
     [{ POOL_MIN: '4', POOL_TARGET: '3' }, 'POOL_MIN', 'POOL_TARGET (3)'],
     [{ POOL_TARGET: '30', POOL_MAX: '20' }, 'POOL_TARGET', 'POOL_MAX (20)'],
   ])('%j contradict each other', (env, name, message) => {

@@ -41,6 +41,12 @@ export function faultsAmong(env: Partial<Settings>): ConfigFault[] {
   }
   faults.push(...engineFaults(env));
   if (env.SECURITY_LEVEL !== undefined) faults.push(...faultsAtLevel(env, env.SECURITY_LEVEL));
+  // What is beyond would be taken from the queue, and from gateways that have room, only to wait here and be put back.
+  if (env.MAX_ASYNC_EXECUTIONS! > env.MAX_CONCURRENT_EXECUTIONS!)
+    fault(
+      'MAX_ASYNC_EXECUTIONS',
+      `must not be more than MAX_CONCURRENT_EXECUTIONS (${env.MAX_CONCURRENT_EXECUTIONS})`,
+    );
   if (env.POOL_MIN! > env.POOL_TARGET!)
     fault('POOL_MIN', `must not be more than POOL_TARGET (${env.POOL_TARGET})`);
   if (env.POOL_TARGET! > env.POOL_MAX!)
