@@ -1,87 +1,106 @@
-"""Turns the worker into bash, running one script."""
+"""Hands a call to the bash that waits for it: leaves files, and tells bash where to go on."""
 
 import json
 import os
 import re
-import signal
 
-from . import frames
-from .frames import Violation
+from . import environment, frames, processes
+from .bash_shell import BASH, BIN
 from .response import body_bytes
 
-BASH = "/bin/bash"
-BIN = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "bash", "bin")
 NAMES_OUTPUT = re.compile(r"\bcronium[ \t]+output\b")
-# Read before the function's environment takes the place of the agent's.
-PARENTS = (os.environ.get("TMPDIR"), "/tmp", "/run")
+# An assignment gives these to a shell that runs as the environment gives them to one that starts. The others mean something to bash
+# itself, or to the loader of programs, or are no names to a shell.
+ASSIGNABLE = re.compile(
+    r"(?!(?:BASH|LD_|COMP_|EPOCH|S?RANDOM|SHELLOPTS|POSIXLY_CORRECT|GLIBC_TUNABLES|ENV|E?UID|PPID|GROUPS|IFS|PS4|SECONDS|LINENO|FUNCNAME"
+    r"|DIRSTACK|HIST|OPT|SHLVL|PWD|OLDPWD|TMOUT|GLOBIGNORE|EXECIGNORE|PIPESTATUS|_$))[A-Za-z_][A-Za-z0-9_]*"
+)
+# Long enough for most answers to be out, so that ending takes the processor from none of them.
+REST_SECONDS = 0.05
 
 
-def run(call, uplink, outputs, directory):
-    """Writes script, body and event into the directory and becomes bash. Does not return."""
+def attend(shell, down, up):
+    """Waits for the call in a process of its own, and ends when bash has it: what is large or hostile stays out of the supervisor."""
+    from .worker import Uplink, become_ordinary, receive
+
+    become_ordinary()
+    processes.prefer_as_victim(shell.pid)
+    _rehearse()
+    call = receive(down)
+    begin = _hand_over(call, shell, Uplink(up))
+    del call
+    os.close(up)  # bash runs from here on: whoever looks into this process finds no way to the supervisor
+    _write_all(shell.begin, begin)
+    os.close(shell.begin)
+    _rest()
+
+
+def _rest():
+    import select
+
+    select.select([], [], [], REST_SECONDS)
+    os._exit(0)
+
+
+def _rehearse():
+    """Runs the ways of a call once while nobody waits."""
+    NAMES_OUTPUT.search("cronium output")
+    ASSIGNABLE.fullmatch("NAME")
+    json.dumps(body_bytes({"body": "x"}).decode())
+
+
+def _hand_over(call, shell, uplink):
+    """Leaves script, body and event, and announces what is about to run. Returns what bash has to do before its script."""
     merged = NAMES_OUTPUT.search(call["code"]) is not None
+    try:
+        _leave_files(call, shell)
+        begin = _begin(environment.of_call(call), shell, merged)
+    except (OSError, ValueError) as error:
+        begin = "echo %s >&2\nexit 126\n" % _quoted("cannot start the script: %s" % error)
     uplink.send_json(
         frames.PLAN,
         {
             "limits": call["limits"],
             "script": True,
             "stdout": "merged" if merged else "streamed",
-            "output": directory + "/output" if merged else None,
+            "output": shell.directory + "/output" if merged else None,
         },
     )
-    outputs.apply(not merged)
-    try:
-        _prepare(call, directory)
-        _become_bash(directory + "/main.sh")
-    except (OSError, ValueError) as error:
-        os.write(2, ("cannot start the script: %s\n" % error).encode())
-        os._exit(126)
+    return begin.encode("utf-8", "replace")
 
 
-def rehearse():
-    """Runs the ways of a call once while nobody waits, and has bash in the page cache."""
-    NAMES_OUTPUT.search("cronium output")
-    json.dumps(body_bytes({"body": "x"}).decode())
-    os.access(BASH, os.X_OK)
-
-
-def make_directory():
-    """A directory of its own in the first place that can be written to: the root of a sandbox is read-only."""
-    for parent in filter(None, PARENTS):
-        path = "%s/cronium-%s" % (parent, os.urandom(6).hex())
-        try:
-            os.mkdir(path, 0o700)
-            return path
-        except OSError:
-            continue
-    raise Violation("no directory can be written to")
-
-
-def _prepare(call, directory):
-    body = body_bytes(call.get("event")) or b""
+def _leave_files(call, shell):
     event = json.dumps(call.get("event"), ensure_ascii=False, separators=(",", ":"))
-    _write(directory + "/main.sh", call["code"].encode("utf-8", "replace"))
-    _write(directory + "/body", body)
-    _write(directory + "/event.json", event.encode("utf-8", "replace"))
-    stdin = os.open(directory + "/body", os.O_RDONLY)
-    os.dup2(stdin, 0)
-    os.close(stdin)
-    os.environ["CRONIUM_EVENT_FILE"] = directory + "/event.json"
-    os.environ["PATH"] = BIN + ":" + os.environ["PATH"]
+    _leave(shell.script, call["code"].encode("utf-8", "replace"))
+    _leave(shell.directory + "/body", body_bytes(call.get("event")) or b"")
+    _leave(shell.directory + "/event.json", event.encode("utf-8", "replace"))
 
 
-def _write(path, data):
+def _begin(env, shell, merged):
+    if "PATH" in env:
+        env["PATH"] = BIN + ":" + env["PATH"]
+    lines = ["exec <%s%s" % (_quoted(shell.directory + "/body"), " >&2" if merged else "")]
+    if all(map(ASSIGNABLE.fullmatch, env)):
+        lines += ["export %s=%s" % (name, _quoted(value)) for name, value in env.items()]
+    else:
+        words = [_quoted("%s=%s" % variable) for variable in env.items()]
+        lines.append("exec /usr/bin/env -- %s %s %s" % (" ".join(words), BASH, _quoted(shell.script)))
+    return "\n".join(lines) + "\n"
+
+
+def _quoted(text):
+    return "'" + text.replace("'", "'\\''") + "'"
+
+
+def _leave(path, data):
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     try:
-        view = memoryview(data)
-        while view:
-            view = view[os.write(descriptor, view) :]
+        _write_all(descriptor, data)
     finally:
         os.close(descriptor)
 
 
-def _become_bash(script):
-    # Python ignores these, and ignoring would be inherited.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    os.execve(BASH, ["bash", script], dict(os.environ))
+def _write_all(descriptor, data):
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]

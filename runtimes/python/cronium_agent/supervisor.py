@@ -23,22 +23,32 @@ BACKLOG_BYTES = MIB
 WORKER_END_BYTES = MIB
 
 
-def serve(channel, runtime):
-    """Forks the worker, waits for INVOKE, runs the call and stays until the channel closes. Does not return."""
-    down, up, out, log = os.pipe(), os.pipe(), os.pipe(), os.pipe()
+def serve(channel, shell):
+    """Forks what takes the call, waits for INVOKE, runs the call and stays until the channel closes. Does not return.
+
+    Python code runs in the fork itself; a Bash script in `shell`, which has been started, and the fork only hands over.
+    """
+    down, up = os.pipe(), os.pipe()
+    out, log = (shell.out, shell.log) if shell else (os.pipe(), os.pipe())
     wake = _wake_on_child()
-    directory, desk = _counter() if runtime == "bash" else (None, None)
-    pid = os.fork()
-    if pid == 0:
+    desk = shell and _desk(shell.directory)
+    forked = os.fork()
+    if forked == 0:
         for descriptor in (down[1], up[0], out[0], log[0], wake):
             os.close(descriptor)
         channel.close()
-        from .worker import work
+        if shell:
+            from .bash_task import attend
 
-        work(runtime, down[0], up[1], out[1], log[1], directory)
+            attend(shell, down[0], up[1])
+        else:
+            from .worker import work
+
+            work(down[0], up[1], out[1], log[1])
         os._exit(1)
-    for descriptor in (down[0], up[1], out[1], log[1]):
+    for descriptor in (down[0], up[1], *((shell.begin,) if shell else (out[1], log[1]))):
         os.close(descriptor)
+    pid = shell.pid if shell else forked
     signal.signal(signal.SIGTERM, lambda *_: _stop(pid, 1))
     processes.harden()
     try:
@@ -54,16 +64,11 @@ def serve(channel, runtime):
         _stop(pid, 1)
 
 
-def _counter():
-    """Where a Bash script will live, and where it can ask for variables: made while nobody waits."""
+def _desk(directory):
+    """Where a Bash script can ask for variables: made while nobody waits."""
     from .bash_calls import Desk
-    from .bash_task import make_directory
 
-    directory = make_directory()
-    try:
-        return directory, Desk(directory)
-    except OSError:
-        return directory, None  # no named pipes here: the script is told that there are no variables
+    return Desk(directory)
 
 
 def _wake_on_child():

@@ -7,15 +7,13 @@ import select
 import signal
 import sys
 
-from . import frames, processes
+from . import environment, frames, processes
 
 # Imported as soon as the sandbox is warm, so that no call pays for it.
 PRELOADS = ("datetime",)
 # Imported when no call has come for a while: 30 ms of CPU that a busy host had better spend on calls.
 IDLE_PRELOADS = ("traceback", "asyncio")
 IDLE_SECONDS = 0.5
-# What the environment of a function holds when the call says nothing of it.
-DEFAULT_ENV = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "TZ": "UTC"}
 
 
 class Ended(OSError):
@@ -74,29 +72,23 @@ class Outputs:
         os.close(self._log)
 
 
-def work(runtime, down, up, out, log, directory):
-    """Waits for the call and runs it. Does not return from a call. `directory` is where a Bash script lives."""
+def work(down, up, out, log):
+    """Waits for the call and runs it. Does not return from a call."""
     outputs = Outputs(out, log)
-    _become_ordinary()
-    _enter_home()
-    if runtime == "bash":
-        from .bash_task import rehearse, run
+    become_ordinary()
+    sys.argv = [""]
+    _preload(down)
+    from .python_task import open_text_streams, run
 
-        rehearse()
-        outputs.prepare()
-    else:
-        _preload(down)
-        from .python_task import open_text_streams, run
-
-        outputs.prepare()
-        open_text_streams()
-        _preload_when_idle(down)
-    call = _receive(down)
-    set_environment(call.get("env") or {})
-    run(call, Uplink(up), outputs, directory if runtime == "bash" else down)
+    outputs.prepare()
+    open_text_streams()
+    _preload_when_idle(down)
+    call = receive(down)
+    _set_environment(environment.of_call(call))
+    run(call, Uplink(up), outputs, down)
 
 
-def _become_ordinary():
+def become_ordinary():
     """Undoes what the supervisor needs and an ordinary process does not have."""
     signal.set_wakeup_fd(-1)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
@@ -135,7 +127,7 @@ def _is_waiting(down, seconds):
     return bool(select.select([down], [], [], seconds)[0])
 
 
-def _receive(down):
+def receive(down):
     """The call; a status that the supervisor reports as a fault when there is none."""
     try:
         length = int.from_bytes(_read_exactly(down, 4), "big")
@@ -161,23 +153,11 @@ def _read_exactly(descriptor, length):
     return data
 
 
-def set_environment(env):
-    """The function's whole environment; nothing of the agent's own stays."""
+def _set_environment(env):
     os.environ.clear()
-    os.environ.update(DEFAULT_ENV)
-    os.environ["HOME"] = "/tmp"
-    for name, value in env.items():
-        if name and "=" not in name and "\0" not in name + str(value):
-            os.environ[name] = str(value)
+    os.environ.update(environment.DEFAULT)
+    os.environ.update(env)
     if "TZ" in env:
         import time
 
         time.tzset()
-
-
-def _enter_home():
-    try:
-        os.chdir("/tmp")
-    except OSError:
-        pass
-    sys.argv = [""]

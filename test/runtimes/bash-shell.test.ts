@@ -1,0 +1,176 @@
+import { execFile } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Agent, type Invoke, invoke, type Transcript } from './agent-driver.ts';
+
+const command = {
+  file: '/usr/bin/python3',
+  args: [
+    ...['-I', '-B', '-S', '-X', 'utf8'],
+    join(import.meta.dirname, '../../runtimes/python/agent.py'),
+    ...['--runtime', 'bash'],
+  ],
+};
+const agents: Agent[] = [];
+afterEach(() => Promise.all(agents.splice(0).map((agent) => agent.dispose())));
+
+async function boot(): Promise<Agent> {
+  const agent = await Agent.boot(command);
+  agents.push(agent);
+  return agent;
+}
+
+async function run(code: string, overrides: Partial<Invoke> = {}): Promise<Transcript> {
+  return (await boot()).run(invoke({ runtime: 'bash', code, ...overrides }));
+}
+
+/** What a bash that is started for the script alone makes of it. */
+async function plainly(code: string, env: Record<string, string>, path: string) {
+  const scratch = await mkdtemp(join(tmpdir(), 'bash-test-'));
+  try {
+    const script = join(scratch, 'main.sh');
+    await writeFile(script, code);
+    return await new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+      const child = execFile(
+        '/bin/bash',
+        [script],
+        {
+          cwd: '/tmp',
+          maxBuffer: 1e8,
+          env: { PATH: path, LANG: 'C.UTF-8', TZ: 'UTC', HOME: '/tmp', ...env },
+        },
+        (error, stdout, stderr) => {
+          const shown = (text: string) => text.replaceAll(script, 'SCRIPT');
+          resolve({ code: error ? Number(error.code) : 0, stdout: shown(stdout), stderr: shown(stderr) });
+        },
+      );
+      child.stdin!.end();
+    });
+  } finally {
+    await rm(scratch, { recursive: true, force: true });
+  }
+}
+
+const PATH = 'cronium output "$PATH"';
+
+/** Prints standard output at the end of the log, so that scripts that fail can be compared, too. */
+async function compare(code: string, env: Record<string, string> = {}): Promise<void> {
+  const path = String((await run(PATH)).result!.value);
+  const { data, logs, end } = await run(code, { env });
+  const plain = await plainly(code, env, path);
+  const shown = (text: string) => text.replaceAll(/\/\S*\/cronium-[0-9a-f]+\/main\.sh/g, 'SCRIPT');
+  expect({ code: end.exit?.code, stderr: shown(logs) }).toEqual({
+    code: plain.code,
+    stderr: plain.code === 0 ? plain.stderr : expect.stringContaining(plain.stderr),
+  });
+  if (plain.code === 0) expect(shown(data.toString())).toBe(plain.stdout);
+  else for (const line of plain.stdout.split('\n')) expect(shown(logs)).toContain(line);
+}
+
+const EVERYTHING = `
+f() { echo "\${FUNCNAME[@]} \${BASH_SOURCE[@]} \${BASH_LINENO[@]}"; caller 0; }
+f
+echo "$0 $- $# $LINENO $SHLVL $SECONDS $? $PWD $BASH_SUBSHELL $PPID" | sed 's/ [0-9]*$//'
+(return 0 2>/dev/null) && echo sourced
+[[ \${BASH_SOURCE[0]} == "$0" ]] && echo main
+declare -p | grep -vE 'BASH=|BASHPID|EPOCH|RANDOM|BASH_ARG|PPID|CRONIUM|PIPESTATUS|SECONDS'
+set -o; shopt; trap -p; umask; declare -F; alias; hash; enable -a
+head -n 2 "$0"
+env -0 | tr '\\0' '\\n' | grep -v CRONIUM | sort
+`;
+
+describe('a Bash script runs as bash itself would run it', () => {
+  test('with everything that a shell says of itself', () => compare(EVERYTHING));
+
+  test.each([
+    ['an error in the middle', 'echo one\nif true; then\necho "'],
+    ['a trap of errors', 'trap \'echo "at $LINENO" >&2\' ERR EXIT\nfalse\necho two\nfalse'],
+    ['a trap of every command', "trap 'echo d' DEBUG; trap 'echo r' RETURN\nf() { :; }; f\necho x"],
+    ['strict mode', 'set -Eeuo pipefail\ntrap \'echo "failed at $LINENO" >&2\' ERR\nfalse | true\necho no'],
+    ['a return from nowhere', 'echo a\nreturn 3\necho b'],
+    ['a document that does not end', 'cat <<X\nhere\n'],
+    [
+      'another start of itself',
+      `[[ \${1-} == again ]] && { echo "again $SHLVL"; exit 4; }\nexec "$BASH" "$0" again`,
+    ],
+    ['a long text', `${'# filling\n'.repeat(20_000)}echo "$LINENO"`],
+    ['a name that is not there', 'nosuchprogram --at all\necho $?'],
+    ['a file that is no text', 'echo a\n\u0000\u0001\nexit 3'],
+  ])('%s', (_, code) => compare(code));
+
+  test.each<[string, Record<string, string>]>([
+    ['quotes and lines', { A: `it's "x" $HOME \`id\` \\n`, B: 'one\ntwo\n', C: '', EMOJI: '🎈é' }],
+    ['names that a shell does not have', { 'my.var': '1', '-x': '2', '1a': '3', PLAIN: '4' }],
+    ['settings of bash', { SHELLOPTS: 'braceexpand:hashall:nounset', BASHOPTS: 'extglob' }],
+    [
+      'what bash has for itself',
+      { UID: '0', PPID: '1', RANDOM: 'x', SECONDS: '100', IFS: ',', PS4: '> ', _: 'x' },
+    ],
+    ['a place in the world', { LANG: 'C', LC_ALL: 'C.UTF-8', TZ: 'Asia/Tokyo' }],
+    ['more than a pipe holds', { A: 'a'.repeat(100_000), B: 'b'.repeat(100_000) }],
+  ])('an environment of %s', async (_, env) => {
+    await compare(EVERYTHING, env);
+    await compare(`date +%Z; printf "%s|" "\${A-}" "\${IFS-}"; ls -d /tmp | sort`, env);
+  });
+
+  test('a file that the environment has bash read first', async () => {
+    const scratch = await mkdtemp(join(tmpdir(), 'bash-test-'));
+    try {
+      await writeFile(join(scratch, 'env'), 'echo first; greeting=hello\n');
+      await compare(`echo "$greeting \${BASH_ENV##*/}"`, { BASH_ENV: join(scratch, 'env') });
+    } finally {
+      await rm(scratch, { recursive: true, force: true });
+    }
+  });
+});
+
+describe('the bash of a warm sandbox', () => {
+  test('has been started before the call, and does not show it', async () => {
+    const agent = await boot();
+    await pause(2_100);
+    const { data } = await agent.run(
+      invoke({ runtime: 'bash', code: 'echo "$SECONDS"; ps -o etimes= -p $$' }),
+    );
+    const [seconds, age] = data.toString().trim().split(/\s+/).map(Number);
+    expect(seconds).toBe(0);
+    expect(age).toBeGreaterThanOrEqual(2);
+  });
+
+  test('is left alone by what handed the call over', async () => {
+    const code = `
+sleep 0.3
+for pid in /proc/[0-9]*; do
+  [[ $(cat "$pid/stat" 2>/dev/null) =~ ')'\\ [^Z]\\ $PPID\\  ]] && echo "child \${pid#/proc/}"
+done
+echo "me $$"`;
+    const { data } = await run(code);
+    const lines = data.toString().trim().split('\n');
+    expect(lines).toHaveLength(2);
+    expect(lines[0]).toBe(lines[1]!.replace('me', 'child'));
+  });
+
+  test('ends with an agent that is not called', async () => {
+    const agent = await boot();
+    const shells = async () => {
+      const { stdout } = await new Promise<{ stdout: string }>((resolve) =>
+        execFile('pgrep', ['-f', `^bash ${agent.scratch}/`], (_, stdout) => resolve({ stdout })),
+      );
+      return stdout.trim();
+    };
+    expect(await shells()).toMatch(/^\d+$/);
+    await agent.dispose();
+    expect(await shells()).toBe('');
+  });
+
+  test('says why a script cannot be started', async () => {
+    const agent = await boot();
+    const [own] = (await readdir(agent.scratch)).filter((name) => name.startsWith('cronium-'));
+    await mkdir(join(agent.scratch, own!, 'body'));
+    const { end } = await agent.run(invoke({ runtime: 'bash', code: 'echo never' }));
+    expect(end.exit).toEqual({ code: 126, signal: null });
+    expect(end.error?.message).toMatch(/^cannot start the script: .*body/);
+  });
+});
