@@ -24,6 +24,8 @@ export interface DialectSql {
   now(): RawBuilder<number>;
   /** Whether nobody else has this lock, which lasts as long as the transaction does. */
   tryLock(db: Database, key: number): Promise<boolean>;
+  /** Waits until nobody else has the lock of this name, which lasts as long as the transaction does. */
+  lock(db: Database, space: number, name: string): Promise<void>;
   /** Tells every gateway, when the transaction commits, where there can be others. */
   tellOfQueue(db: Database, message: string): Promise<void>;
   /** Makes the database refuse every update of the table. */
@@ -43,6 +45,8 @@ export const sqliteSql: DialectSql = {
   // As the wall clock was at the start, and steady since.
   now: () => sql<number>`${Math.floor(performance.timeOrigin + performance.now())}`,
   tryLock: async () => true,
+  // A transaction is alone.
+  async lock() {},
   async tellOfQueue() {},
   async makeImmutable(db, table, message) {
     await sql`create trigger ${sql.id(`${table}_are_immutable`)} before update on ${sql.table(table)}
@@ -60,6 +64,10 @@ export const postgresSql: DialectSql = {
       db,
     );
     return rows[0]?.ours === true;
+  },
+  async lock(db, space, name) {
+    // Two names of one hash only wait for each other. Keys of two parts are apart from those of one.
+    await sql`select pg_advisory_xact_lock(${space}::int, hashtext(${name}))`.execute(db);
   },
   async tellOfQueue(db, message) {
     await sql`select pg_notify(${QUEUE_CHANNEL}, ${message})`.execute(db);

@@ -14,6 +14,7 @@ export interface ScheduleStoreOptions {
 }
 
 const MAX_PER_OWNER = 1_000;
+const OWNERS = 1;
 
 /** Schedules in SQL. A row is written only as the one that was read: its revision tells. */
 export function createScheduleStore(db: Database, options: ScheduleStoreOptions): ScheduleStore {
@@ -36,6 +37,8 @@ export function createScheduleStore(db: Database, options: ScheduleStoreOptions)
   return {
     create(owner, settings, first) {
       return change(async (tx) => {
+        // Others who create for the same owner would count the same schedules as this one, and all find room.
+        await dialect.lock(tx, OWNERS, owner.id);
         const { count } = await tx
           .selectFrom('schedules')
           .select((eb) => eb.fn.countAll().as('count'))

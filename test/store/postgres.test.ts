@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto';
 import pg from 'pg';
 import { describe, expect, test } from 'vitest';
 import { parseConfig } from '../../src/config.ts';
+import type { Store } from '../../src/core/store.ts';
 import { openStore } from '../../src/store/store.ts';
 import { deliveriesContract } from '../contract/deliveries.ts';
 import { queueContract } from '../contract/queue.ts';
+import { scheduleSettings, scheduleState } from '../contract/samples.ts';
 import { draft, invocation, storeContract } from '../contract/store.ts';
 import { onPostgres } from '../on-postgres.ts';
 
@@ -69,6 +71,28 @@ onPostgres('on a Postgres server', (server) => {
         await other.end();
       }
       expect(await prune()).toMatchObject({ pruned: 1 });
+    });
+
+    test('gives an owner no more than 1,000 schedules, however many gateways are asked at once', async () => {
+      const url = await server().createDatabase();
+      await using one = await openStore({ url, secretsKey });
+      await using two = await openStore({ url, secretsKey });
+      const create = (store: Store, name: string, id = 'alice') =>
+        store.schedules.create({ id, tier: null }, scheduleSettings({ name }), scheduleState());
+      await create(one, 'first');
+      await server().query(
+        `insert into schedules select made.* from schedules, generate_series(1, 989) i,
+          jsonb_populate_record(schedules, jsonb_build_object('id', 'id-' || i, 'name', 'n' || i)) made`,
+        url,
+      );
+      const names = Array.from({ length: 20 }, (_, index) => `at-once-${index}`);
+      const all = names.flatMap((name) => [create(one, name), create(two, `${name}-too`)]);
+      const outcomes = await Promise.allSettled(all);
+      const refused = outcomes.filter((outcome) => outcome.status === 'rejected');
+      for (const { reason } of refused) expect(reason).toMatchObject({ code: 'schedule_quota_exceeded' });
+      expect(refused).toHaveLength(30);
+      expect(await one.schedules.list('alice')).toHaveLength(1_000);
+      await create(two, 'first', 'bob');
     });
 
     test('holds everything over a restart of the gateway', async () => {
