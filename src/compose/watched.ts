@@ -5,6 +5,7 @@ import type { SandboxBackend } from '../core/sandbox.ts';
 import type { SelfTests } from '../core/self-tests.ts';
 import { messageOf } from '../errors.ts';
 import type { Readiness } from '../http/context.ts';
+import { atMostEvery } from '../observe/at-most-every.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Database } from './database.ts';
 
@@ -40,14 +41,4 @@ export async function readinessOf(parts: Watched & { selfTests: SelfTests }): Pr
   await database.store.ping().catch((error) => reasons.push(`database: ${messageOf(error)}`));
   if (audit?.trouble !== undefined) reasons.push(`audit log: ${audit.trouble}`);
   return { ok: reasons.length === 0, reasons };
-}
-
-/** The same answer for as long as it is young enough. */
-function atMostEvery<T>(ms: number, ask: () => Promise<T>): () => Promise<T> {
-  let last: { at: number; answer: Promise<T> } | undefined;
-  return () => {
-    const now = performance.now();
-    if (last === undefined || now - last.at >= ms) last = { at: now, answer: ask() };
-    return last.answer;
-  };
 }
