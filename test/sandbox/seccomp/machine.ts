@@ -1,7 +1,11 @@
 import type { FilteredArchitecture, Instruction } from '../../../src/sandbox/seccomp/bpf.ts';
 import { SYSCALLS, type SyscallName } from '../../../src/sandbox/seccomp/syscalls.ts';
 
-const AUDIT_ARCH: Readonly<Record<string, number>> = { x64: 0xc000003e, arm64: 0xc00000b7, i386: 0x40000003 };
+export const AUDIT_ARCH: Readonly<Record<string, number>> = {
+  x64: 0xc000003e,
+  arm64: 0xc00000b7,
+  i386: 0x40000003,
+};
 const LONGEST_JUMP = 255;
 
 /** The system call as the kernel shows it to a filter: `struct seccomp_data`, 64 bytes. */
