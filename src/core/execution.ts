@@ -1,24 +1,13 @@
 import { type ErrorCode, GatewayError, messageOf } from '../errors.ts';
 import { callOf } from './call.ts';
+import { ExecutionAnswer } from './execution-answer.ts';
 import type { ExecutionDeps } from './execution-deps.ts';
 import { ExecutionRecord } from './execution-record.ts';
 import { FunctionVariables } from './function-variables.ts';
-import { HeldHead } from './held-head.ts';
 import type { Invocation, InvocationStatus } from './invocation.ts';
 import { type InvokeRequest, type InvokeResponse, userKeyOf } from './invoke.ts';
 import { demandIsolation } from './isolation-demand.ts';
-import { RawBody, type RawFailure, rawFailureOf } from './raw-answer.ts';
-import type { OpenReceipt } from './receipt.ts';
-import { responseOf } from './response.ts';
-import { ResponseStream } from './response-stream.ts';
-import type {
-  CallObserver,
-  FunctionFailure,
-  FunctionResult,
-  Outcome,
-  ResponseHead,
-  SandboxSpec,
-} from './sandbox.ts';
+import type { CallObserver, Outcome, SandboxSpec } from './sandbox.ts';
 import { tierOf } from './tiers.ts';
 
 /** What ended a call that neither succeeded nor failed by itself. */
@@ -38,25 +27,21 @@ export class Execution {
   readonly #spec: SandboxSpec;
   readonly #deps: ExecutionDeps;
   readonly #abort = new AbortController();
-  readonly #head = Promise.withResolvers<InvokeResponse>();
   readonly #record: ExecutionRecord;
+  readonly #answer: ExecutionAnswer;
   readonly #finish: () => void;
-  #held: HeldHead | undefined;
-  #stream: ResponseStream | undefined;
-  /** In raw mode, instead of a stream. */
-  readonly #raw: RawBody | undefined;
-  readonly #receipt: OpenReceipt | undefined;
-  #signed: Promise<string> | undefined;
 
   constructor(request: InvokeRequest, spec: SandboxSpec, deps: ExecutionDeps) {
     this.#request = request;
     this.#spec = spec;
     this.#deps = deps;
     this.#record = new ExecutionRecord(request, deps.clock, deps.options.callLimits.logBytes);
-    if (request.mode === 'raw')
-      this.#raw = new RawBody(deps.options.callLimits.responseBytes, (error) => this.#abort.abort(error));
     const { receipt } = request;
-    if (receipt !== undefined) this.#receipt = deps.receipts?.begin({ ...request, receipt }, spec);
+    this.#answer = new ExecutionAnswer(request, this.#record, {
+      responseBytes: deps.options.callLimits.responseBytes,
+      receipt: receipt && deps.receipts?.begin({ ...request, receipt }, spec),
+      abort: (reason) => this.#abort.abort(reason),
+    });
     const finished = Promise.withResolvers<void>();
     this.finished = finished.promise;
     this.#finish = finished.resolve;
@@ -74,7 +59,7 @@ export class Execution {
         signal.removeEventListener('abort', onGone);
         this.#finish();
       });
-    return this.#head.promise;
+    return this.#answer.begun;
   }
 
   cancel(): void {
@@ -182,14 +167,8 @@ export class Execution {
         },
       }),
       injected: () => this.#record.endPhase('inject'),
-      head: (head) => {
-        if (this.#raw !== undefined) return this.#raw.begin();
-        this.#held = new HeldHead(head, (chunks) => this.#beginStream(head, chunks));
-      },
-      data: (chunk) => {
-        if (this.#held?.keep(chunk)) return;
-        return this.#raw === undefined ? this.#sendOn(chunk) : this.#raw.write(chunk);
-      },
+      head: (head) => this.#answer.begin(head),
+      data: (chunk) => this.#answer.write(chunk),
       log: (chunk) => this.#record.logs.append(chunk),
     };
   }
@@ -200,7 +179,7 @@ export class Execution {
       const failure = this.#record.masked(outcome.failure);
       const { code } = outcome.failure;
       this.#record.ended = { status: 'failed', exit: outcome.exit, error: failure };
-      this.#fail(
+      this.#answer.fail(
         new GatewayError(code, failure.message, {
           invocationId: this.#request.id,
           timing: this.#record.phases,
@@ -209,72 +188,14 @@ export class Execution {
       );
     } else {
       this.#record.ended = { status: 'succeeded', exit: outcome.exit, error: null };
-      if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(outcome.result));
-      else if (outcome.result === undefined) this.#endStream();
-      // Thrown when the value is no response; the call has then failed after all.
-      else this.#answerWhole(outcome.result);
+      // It throws when the value is no response; the call has then failed after all.
+      this.#answer.end(outcome.result);
     }
-  }
-
-  #beginStream(head: ResponseHead, chunks: readonly Uint8Array[]): void {
-    const onCancel = () =>
-      this.#abort.abort(
-        new GatewayError('client_closed', 'The client did not want the rest of the response.'),
-      );
-    this.#stream = new ResponseStream(onCancel);
-    this.#answer(head, this.#stream.readable);
-    for (const chunk of chunks) this.#sendOn(chunk);
-  }
-
-  #sendOn(chunk: Uint8Array): void | Promise<void> {
-    this.#receipt?.answered(chunk);
-    return this.#stream?.write(chunk);
-  }
-
-  #endStream(): void {
-    const whole = this.#held?.take();
-    if (whole === undefined) this.#stream?.end();
-    else this.#answer(this.#held!.head, whole);
   }
 
   /** Ending a sandbox keeps a processor busy for milliseconds, which the answer on its way to the caller needs first. */
   #letAnswerLeave(): Promise<void> {
     return new Promise((resolve) => this.#deps.clock.after(ANSWER_LEAVES_MS, resolve));
-  }
-
-  #answerWhole(result: FunctionResult): void {
-    const { body, ...head } = responseOf(result);
-    this.#answer(head, body);
-  }
-
-  #answer(head: ResponseHead, body: InvokeResponse['body'], failure: RawFailure | null = null): void {
-    this.#record.statusCode = head.statusCode;
-    const { sandbox, start } = this.#record.taken!;
-    const phases = { ...this.#record.phases };
-    const response: InvokeResponse = {
-      ...head,
-      invocationId: this.#request.id,
-      start,
-      isolation: sandbox.isolation,
-      securityLevel: sandbox.level,
-      phases,
-      body,
-      ...(this.#raw !== undefined && { raw: { failure, ...this.#record.logged() } }),
-    };
-    this.#head.resolve(body instanceof Uint8Array ? this.#vouched(response, body) : response);
-  }
-
-  /** A whole answer, with its receipt where one was asked for. */
-  #vouched(response: InvokeResponse, body: Uint8Array): InvokeResponse | Promise<InvokeResponse> {
-    if (this.#receipt === undefined) return response;
-    this.#receipt.answered(body);
-    return this.#sign(this.#receipt).then((receipt) => ({ ...response, receipt }));
-  }
-
-  /** Once, when it has ended. */
-  #sign(receipt: OpenReceipt): Promise<string> {
-    this.#signed ??= receipt.sign(this.#record.whole(), this.#record.taken?.sandbox);
-    return this.#signed;
   }
 
   /** What ended the call was not the function's own doing: the gateway's limits, the engine or the client. */
@@ -290,7 +211,7 @@ export class Execution {
       exit: null,
       error: this.#record.masked({ code, message: known?.message ?? messageOf(error) }),
     };
-    this.#fail(
+    this.#answer.fail(
       new GatewayError(code, this.#record.masked({ code, message }).message, {
         invocationId: this.#request.id,
         timing: this.#record.phases,
@@ -300,26 +221,13 @@ export class Execution {
     );
   }
 
-  /** @param own what the function said of it */
-  #fail(error: GatewayError, own?: FunctionFailure): void {
-    const failure = this.#raw && rawFailureOf(error, own, (text) => this.#record.mask(text));
-    if (failure !== undefined) {
-      this.#answer(this.#raw!.head, new Uint8Array(), failure);
-      return;
-    }
-    this.#held?.take();
-    this.#record.statusCode ??= error.status;
-    this.#head.reject(error);
-    this.#stream?.fail(error);
-  }
-
   async #destroy(): Promise<void> {
     if (this.#record.taken !== undefined) {
       this.#record.beginPhase();
       await this.#record.taken.sandbox.destroy().catch((error) => this.#deps.onEngineError(error));
       this.#record.endPhase('destroy');
     }
-    const receipt = this.#receipt && (await this.#sign(this.#receipt).catch(this.#deps.onEngineError));
+    const receipt = await this.#answer.receipt()?.catch(this.#deps.onEngineError);
     this.#deps.record({
       ...this.#record.whole(),
       endedAt: new Date(),
