@@ -2,6 +2,7 @@
 # A Docker engine of a test's own, to be stopped, killed and frozen: the one that all tests share stays as it is.
 #
 #   engine.sh STATE up IMAGE…         starts it, with these images of the engine at DOCKER_HOST
+#   engine.sh STATE remapped IMAGE…   the same, with users remapped: who is root in a container is nobody outside it
 #   engine.sh STATE start             has it run again, on whatever it left
 #   engine.sh STATE stop              asks it to stop
 #   engine.sh STATE kill              kills it; its containers go on without it
@@ -14,6 +15,7 @@ STATE=$(realpath -m -- "$1")
 RUN=$STATE/run
 LOGS=$STATE/log
 SOCKET=$RUN/docker.sock
+REMAPPED_TO=2000000
 LIB=$(dirname -- "$(realpath -- "${BASH_SOURCE[0]}")")/../../.ci/lib
 export PATH="$PATH:/usr/sbin:/sbin"
 
@@ -34,10 +36,26 @@ docker_cli() {
 . "$LIB/podman.sh"
 
 start() {
-  launch containerd containerd --config "$RUN/containerd.toml"
+  local apart=() joined=()
+  if [ -d "$STATE/etc" ]; then
+    # Whom the users may be remapped to is read from /etc, which the machine keeps as it is: the daemons see another one.
+    apart=(unshare --mount --propagation slave sh -c
+      "mount -t overlay -o lowerdir=$STATE/etc:/etc overlay /etc && exec \"\$@\"" --)
+  fi
+  launch containerd "${apart[@]}" containerd --config "$RUN/containerd.toml"
   wait_ready 30 containerd test -S "$RUN/containerd.sock"
-  launch dockerd dockerd --config-file "$RUN/dockerd.json"
+  if [ -d "$STATE/etc" ]; then joined=(nsenter "--mount=/proc/$(running containerd)/ns/mnt"); fi
+  launch dockerd "${joined[@]}" dockerd --config-file "$RUN/dockerd.json"
   wait_ready 60 dockerd docker_answers
+}
+
+# Changes the configuration by a line of Python.
+configure() {
+  python3 -c 'import json, sys
+path, change, *arguments = sys.argv[1:]
+config = json.load(open(path))
+exec(change)
+json.dump(config, open(path, "w"))' "$RUN/dockerd.json" "$@"
 }
 
 signal() {
@@ -49,9 +67,16 @@ signal() {
 }
 
 case "$2" in
-  up)
+  up | remapped)
     mkdir -p "$RUN" "$LOGS" "$STATE/docker-config"
     write_config
+    if [ "$2" = remapped ]; then
+      chmod o+x "$STATE" # for the users outside that stand for those inside
+      mkdir "$STATE/etc"
+      echo "nobody:$REMAPPED_TO:65536" >"$STATE/etc/subuid"
+      cp "$STATE/etc/subuid" "$STATE/etc/subgid"
+      configure 'config["userns-remap"] = "nobody:nogroup"'
+    fi
     start
     docker save "${@:3}" | docker_cli 120 load >/dev/null
     ;;
@@ -72,11 +97,7 @@ case "$2" in
   freeze) signal STOP ;;
   thaw) signal CONT ;;
   runtimes)
-    python3 -c 'import json, sys
-path, runtimes = sys.argv[1:]
-config = json.load(open(path))
-config["runtimes"] = json.loads(runtimes)
-json.dump(config, open(path, "w"))' "$RUN/dockerd.json" "$3"
+    configure 'config["runtimes"] = json.loads(arguments[0])' "$3"
     kill -HUP "$(running dockerd)"
     ;;
   down)

@@ -11,6 +11,8 @@ import { engineConfig } from '../engines.ts';
 
 const SCRIPT = fileURLToPath(new URL('engine.sh', import.meta.url));
 const run = promisify(execFile);
+/** As engine.sh has it. */
+export const REMAPPED_TO = 2_000_000;
 
 /** A Docker engine that a test may stop: with the base images of the shared one, and gone with everything when disposed. */
 export class OwnEngine implements AsyncDisposable {
@@ -25,13 +27,16 @@ export class OwnEngine implements AsyncDisposable {
     this.docker = new Docker({ socketPath });
   }
 
-  /** @param images that it has; the base images of all runtimes when not given */
-  static async start(images?: readonly string[]): Promise<OwnEngine> {
+  /**
+   * @param images that it has; the base images of all runtimes when not given
+   * @param how `remapped`: with `userns-remap`, so that users in containers are users from {@link REMAPPED_TO} on outside
+   */
+  static async start(images?: readonly string[], how: 'up' | 'remapped' = 'up'): Promise<OwnEngine> {
     // Short: the path of a Unix socket holds 108 bytes.
     const engine = new OwnEngine(await mkdtemp(join(tmpdir(), 'cfe-')));
     const { PYTHON_BASE_IMAGE, NODE_BASE_IMAGE } = engineConfig();
     try {
-      await engine.do('up', ...(images ?? [PYTHON_BASE_IMAGE, NODE_BASE_IMAGE]));
+      await engine.do(how, ...(images ?? [PYTHON_BASE_IMAGE, NODE_BASE_IMAGE]));
       return engine;
     } catch (error) {
       await engine[Symbol.asyncDispose]();
@@ -40,7 +45,7 @@ export class OwnEngine implements AsyncDisposable {
   }
 
   async do(
-    what: 'up' | 'start' | 'stop' | 'kill' | 'freeze' | 'thaw' | 'runtimes' | 'down',
+    what: 'up' | 'remapped' | 'start' | 'stop' | 'kill' | 'freeze' | 'thaw' | 'runtimes' | 'down',
     ...args: string[]
   ): Promise<void> {
     await run(SCRIPT, [this.#state, what, ...args]);
