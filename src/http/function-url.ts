@@ -10,7 +10,7 @@ import { readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent, forCaller } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, bindingsOf, remoteAddressOf } from './context.ts';
 import { REPLAYED_HEADER, toResponse } from './function-response.ts';
-import { onceDeps, onceOf } from './idempotency-key.ts';
+import { IDEMPOTENCY_KEY_HEADER, onceDeps, onceOf } from './idempotency-key.ts';
 import { bearer, problems } from './openapi.ts';
 import { buildPayload } from './payload.ts';
 import type { Principal } from './principal.ts';
@@ -20,12 +20,7 @@ import { serveWebhook } from './webhooks/serve.ts';
 
 const METHODS = ['get', 'post', 'put', 'patch', 'delete'] as const;
 const eventParam = z.string().openapi({ example: 'hello@3' });
-const idempotencyKeyHeader = z.object({
-  'idempotency-key': z.string().optional().openapi({
-    description: 'The function runs once for each key; the first answer is kept and given again',
-    example: '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
-  }),
-});
+const idempotencyKeyHeader = z.object(IDEMPOTENCY_KEY_HEADER);
 const DOCUMENTED = [
   { path: '/e/{event}', params: z.object({ event: eventParam }), where: '' },
   { path: '/e/{event}/{path}', params: z.object({ event: eventParam, path: z.string() }), where: 'Path' },

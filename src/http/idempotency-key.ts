@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
 import type { Once, OnceDeps } from '../core/once.ts';
@@ -6,6 +7,13 @@ import { GatewayError } from '../errors.ts';
 import type { AppConfig, AppDeps, AppEnv } from './context.ts';
 import type { Principal } from './principal.ts';
 
+/** For the interface's documentation. */
+export const IDEMPOTENCY_KEY_HEADER = {
+  'idempotency-key': z.string().optional().openapi({
+    description: 'The function runs once for each key; the first answer is kept and given again',
+    example: '"8e03978e-40d5-43dd-bc93-6894a57f9324"',
+  }),
+};
 const MAX_KEY_CHARS = 255;
 /** An RFC 8941 string, as the draft has it, or the text without quotes that most clients send. */
 const QUOTED = /^"((?:[\x20\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"$/;
@@ -48,13 +56,19 @@ export interface KeyedRequest {
  * What the caller wants to run once, if it says so by `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header). A key is
  * its caller's, for one event. Those who say not who they are cannot be told apart: they share an answer only with a
  * request that is the same in everything, credentials for the function itself included.
+ * @param seesHeaders whether the function does: where it does not, they make no difference to its answer
  * @throws GatewayError `bad_request` for what is no key
  */
-export function onceOf(c: Context<AppEnv>, request: KeyedRequest, config: AppConfig): Once | undefined {
+export function onceOf(
+  c: Context<AppEnv>,
+  request: KeyedRequest,
+  config: AppConfig,
+  seesHeaders = true,
+): Once | undefined {
   const header = c.req.header('idempotency-key');
   if (header === undefined) return undefined;
   const { event, principal } = request;
-  const fingerprint = fingerprintOf(c.req.raw, request);
+  const fingerprint = fingerprintOf(c.req.raw, request, seesHeaders);
   const scope = ['url', event.id, ...(principal === undefined ? [fingerprint] : ['user', principal.userId])];
   return {
     key: hash([...scope, keyOf(header)]),
@@ -75,7 +89,11 @@ export function keyOf(header: string): string {
   return key;
 }
 
-function fingerprintOf({ method, url, headers }: Request, request: KeyedRequest): string {
+function fingerprintOf(
+  { method, url, headers }: Request,
+  request: KeyedRequest,
+  seesHeaders: boolean,
+): string {
   const { pathname, search } = new URL(url);
   const parts = [
     method,
@@ -83,7 +101,7 @@ function fingerprintOf({ method, url, headers }: Request, request: KeyedRequest)
     request.isAsync ? 'async' : 'sync',
     headers.get('content-type') ?? '',
   ];
-  if (request.principal === undefined) {
+  if (request.principal === undefined && seesHeaders) {
     headers.forEach((value, name) => {
       if (!VOLATILE.has(name) && !name.startsWith(VOLATILE_PREFIX)) parts.push(name, value);
     });

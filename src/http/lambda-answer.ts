@@ -1,6 +1,7 @@
 import * as errors from 'jose/errors';
+import type { Event } from '../core/event.ts';
 import type { Phases } from '../core/invocation.ts';
-import type { RawEnd } from '../core/invoke.ts';
+import type { InvokeResponse, RawEnd } from '../core/invoke.ts';
 import type { RawFailure } from '../core/raw-answer.ts';
 import type { ErrorCode, GatewayError } from '../errors.ts';
 import { failedFor } from './calls.ts';
@@ -18,6 +19,7 @@ const TYPE_OF: Partial<Record<ErrorCode, string>> = {
   not_found: 'ResourceNotFoundException',
   body_too_large: 'RequestTooLargeException',
   too_many_requests: 'TooManyRequestsException',
+  idempotency_conflict: 'ResourceConflictException',
 };
 
 /** Lambda answers a token that is none with 403 and without a challenge. */
@@ -25,6 +27,8 @@ const LAMBDA_STATUS: Partial<Record<ErrorCode, number>> = {
   unauthorized: 403,
   invalid_token: 403,
   validation_failed: 400,
+  idempotency_mismatch: 400,
+  answer_not_kept: 400,
 };
 
 /** A refusal as Lambda's API words it. */
@@ -55,7 +59,36 @@ const ERROR_TYPE: Readonly<Record<RawFailure['code'], string>> = {
   function_timeout: 'Sandbox.Timedout',
 };
 
-export interface Ended {
+/** What of a call its answer depends on. */
+export interface AnsweredCall {
+  event: Event;
+  isOwner: boolean;
+  wantsLog: boolean;
+  at: Date;
+}
+
+/** A raw answer as Lambda's API gives it: a failure is the body, and a header says that it is one. */
+export function lambdaAnswer(
+  { raw, ...answer }: InvokeResponse,
+  { event, isOwner, wantsLog, at }: AnsweredCall,
+): InvokeResponse {
+  if (raw === undefined) throw new TypeError('The answer is not a raw one');
+  const { version, limits } = event.current;
+  const { timeoutMs, memoryMb } = limits;
+  const { invocationId: requestId, phases } = answer;
+  const ended: Ended = { requestId, version, timeoutMs, memoryMb, phases, raw, at };
+  const headers: Record<string, string> = {
+    'content-type': answer.headers['content-type'] ?? 'application/json',
+    // What a function prints is its owner's to read.
+    ...(wantsLog && isOwner && { 'x-amz-log-result': logTail(ended) }),
+  };
+  if (raw.failure === null) return { ...answer, headers };
+  const body = Buffer.from(JSON.stringify(failureBody(raw.failure, ended, isOwner)));
+  const failed = { 'content-type': 'application/json', 'x-amz-function-error': 'Unhandled' };
+  return { ...answer, headers: { ...headers, ...failed }, body };
+}
+
+interface Ended {
   requestId: string;
   version: number;
   timeoutMs: number;
@@ -66,7 +99,7 @@ export interface Ended {
 }
 
 /** What a caller reads of a function that failed; its own words are for its owner. */
-export function failureBody(failure: RawFailure, ended: Ended, isOwner: boolean): Record<string, unknown> {
+function failureBody(failure: RawFailure, ended: Ended, isOwner: boolean): Record<string, unknown> {
   const { code } = failure;
   if (code === 'function_timeout') return { errorMessage: timedOut(ended), errorType: ERROR_TYPE[code] };
   if (!isOwner) return { errorMessage: failedFor(ended.requestId), errorType: ERROR_TYPE[code] };
@@ -78,7 +111,7 @@ export function failureBody(failure: RawFailure, ended: Ended, isOwner: boolean)
 }
 
 /** The end of the log in Lambda's format, base64. What memory was used is not measured, and not told. */
-export function logTail(ended: Ended): string {
+function logTail(ended: Ended): string {
   const { requestId, version, phases, raw, memoryMb } = ended;
   const durationMs = phases.exec ?? 0;
   const printed = raw.logs === '' || raw.logs.endsWith('\n') ? raw.logs : `${raw.logs}\n`;

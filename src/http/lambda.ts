@@ -1,6 +1,8 @@
 import { z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import type { Event } from '../core/event.ts';
+import type { InvokeResponse, Invoker } from '../core/invoke.ts';
+import { enqueueOnce, invokeOnce } from '../core/once.ts';
 import { withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
@@ -8,8 +10,9 @@ import { callbackOf, demandNoReceipt } from './async.ts';
 import { decode, parseJson, readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, remoteAddressOf } from './context.ts';
-import { VERSION_HEADER } from './function-response.ts';
-import { type Ended, failureBody, lambdaError, logTail } from './lambda-answer.ts';
+import { REPLAYED_HEADER, VERSION_HEADER } from './function-response.ts';
+import { IDEMPOTENCY_KEY_HEADER, onceDeps, onceOf } from './idempotency-key.ts';
+import { lambdaAnswer, lambdaError } from './lambda-answer.ts';
 import { parseFunctionName } from './lambda-name.ts';
 import { bearer } from './openapi.ts';
 import type { Principal } from './principal.ts';
@@ -48,7 +51,8 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
   if (type !== 'RequestResponse' && type !== 'DryRun' && type !== 'Event') throw unservedType(type);
   const forceCold = asksForCold(c, principal);
   const wantsLog = c.req.header('x-amz-log-type') === 'Tail';
-  if (type === 'DryRun') return new Response(null, { status: 204, headers: commonHeaders(requestId, event) });
+  if (type === 'DryRun')
+    return new Response(null, { status: 204, headers: commonHeaders(requestId, event.current.version) });
 
   const sent = await readBody(c.req.raw, deps.config.MAX_BODY_BYTES);
   const text = decode(sent);
@@ -61,42 +65,44 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
     payload: text.trim() === '' ? {} : parseJson(text),
     ...(parent && { traceparent: formatTraceparent(parent) }),
   };
+  const once = onceOf(c, { event, principal, body: sent, isAsync: type === 'Event' }, deps.config, false);
   if (type === 'Event') {
     demandNoReceipt(c);
-    await deps.enqueuer.enqueue({ ...request, trigger: 'async', ...callbackOf(c, userId) });
-    return new Response(null, { status: 202, headers: commonHeaders(requestId, event) });
+    const accepted = { ...request, trigger: 'async' as const, ...callbackOf(c, userId) };
+    const { id, duplicate } =
+      once === undefined
+        ? await deps.enqueuer.enqueue(accepted)
+        : await enqueueOnce(accepted, once, onceDeps(deps));
+    const headers = commonHeaders(id, event.current.version);
+    if (duplicate) headers.set(REPLAYED_HEADER, 'true');
+    return new Response(null, { status: 202, headers });
   }
-  const answer = await deps.invoker.invoke(
-    { ...request, forceCold, mode: 'raw', ...receiptWanted(c, sent) },
-    c.req.raw.signal,
-  );
-  const { raw, body, phases } = answer;
-  if (raw === undefined || !(body instanceof Uint8Array)) throw new TypeError('The answer is not a raw one');
-  const { timeoutMs, memoryMb } = event.current.limits;
-  const ended: Ended = {
-    requestId,
-    version: event.current.version,
-    timeoutMs,
-    memoryMb,
-    phases,
-    raw,
-    at: deps.now(),
-  };
   const isOwner = principal?.userId === event.ownerId;
-  const headers = commonHeaders(requestId, event);
-  headers.set('content-type', answer.headers['content-type'] ?? 'application/json');
+  const invoker: Invoker = {
+    // As the caller gets it, so that it is kept so for its key.
+    invoke: async (call, signal) =>
+      lambdaAnswer(await deps.invoker.invoke(call, signal), { event, isOwner, wantsLog, at: deps.now() }),
+  };
+  const call = { ...request, forceCold, mode: 'raw' as const, ...receiptWanted(c, sent) };
+  if (once === undefined)
+    return responseOf(await invoker.invoke(call, c.req.raw.signal), event.current.version);
+  const { answer, version, replayed } = await invokeOnce(call, once, { ...onceDeps(deps), invoker });
+  const response = responseOf(answer, version);
+  if (replayed) response.headers.set(REPLAYED_HEADER, 'true');
+  return response;
+}
+
+function responseOf(answer: InvokeResponse, version: number): Response {
+  if (!(answer.body instanceof Uint8Array)) throw new TypeError('The answer is not a raw one');
+  const headers = commonHeaders(answer.invocationId, version);
+  for (const [name, value] of Object.entries(answer.headers)) headers.set(name, value);
   headers.set('x-cronium-start', answer.start);
   headers.set('x-cronium-isolation', answer.isolation);
   if (answer.securityLevel) headers.set('x-cronium-security-level', answer.securityLevel);
   if (answer.receipt !== undefined) headers.set('x-cronium-receipt', answer.receipt);
-  const timing = serverTiming(phases);
+  const timing = serverTiming(answer.phases);
   if (timing !== '') headers.set('server-timing', timing);
-  // What a function prints is its owner's to read.
-  if (wantsLog && isOwner) headers.set('x-amz-log-result', logTail(ended));
-  if (raw.failure === null) return new Response(Buffer.from(body), { headers });
-  headers.set('content-type', 'application/json');
-  headers.set('x-amz-function-error', 'Unhandled');
-  return new Response(JSON.stringify(failureBody(raw.failure, ended, isOwner)), { headers });
+  return new Response(Buffer.from(answer.body), { headers });
 }
 
 /** A token is checked before anything is told of the function, and is not needed for a public one. */
@@ -134,12 +140,12 @@ function authorizationOf(c: Context<AppEnv>): string | undefined {
   return authorization?.startsWith('AWS4-') ? undefined : authorization;
 }
 
-function commonHeaders(requestId: string, event: Event): Headers {
+function commonHeaders(requestId: string, version: number): Headers {
   return new Headers({
     'x-amzn-requestid': requestId,
     'x-cronium-invocation-id': requestId,
-    'x-amz-executed-version': String(event.current.version),
-    [VERSION_HEADER]: String(event.current.version),
+    'x-amz-executed-version': String(version),
+    [VERSION_HEADER]: String(version),
   });
 }
 
@@ -182,6 +188,7 @@ function document(app: App): void {
       headers: z.object({
         'x-amz-invocation-type': z.enum(['RequestResponse', 'Event', 'DryRun']).optional(),
         'x-amz-log-type': z.enum(['None', 'Tail']).optional(),
+        ...IDEMPOTENCY_KEY_HEADER,
       }),
       body: { content: { 'application/json': { schema: z.unknown(), example: { who: 'world' } } } },
     },
@@ -195,6 +202,7 @@ function document(app: App): void {
       400: refused('The body is not JSON, or a parameter is not valid'),
       403: refused('No token, a bad one, or one that does not allow it'),
       404: refused('There is no such function, version or alias'),
+      409: refused('The first request with this Idempotency-Key still runs; see `Retry-After`'),
       413: refused('The body is too large'),
       429: refused('The caller’s slots are used up; see `Retry-After`'),
       500: refused('The gateway failed'),
