@@ -25,6 +25,9 @@ export function sender(options: { allowPrivate: boolean }): Send {
       'x-duration-seconds': ((invocation.phases.exec ?? 0) / 1_000).toFixed(6),
       'x-function-name': invocation.eventName,
       'x-function-status': String(invocation.statusCode ?? 500),
+      // The one who asked for it; a destination is the owner's.
+      ...(delivery.kind === 'callback' &&
+        invocation.receipt !== undefined && { 'x-cronium-receipt': invocation.receipt }),
     };
     return post(new URL(delivery.url), headers, body, options);
   };

@@ -1,5 +1,6 @@
 import type { Caller } from './caller.ts';
 import type { Event } from './event.ts';
+import type { ReceiptRequest } from './invoke.ts';
 import type { Trigger } from './trigger.ts';
 
 /** An invocation that is to run whatever dies: stored before anybody is told that it was taken. */
@@ -20,6 +21,8 @@ export interface EnqueueRequest {
   delayMs?: number;
   /** Told of the end, as OpenFaaS does by `X-Callback-Url`. */
   callbackUrl?: string;
+  /** Given when the caller wants it vouched for. */
+  receipt?: ReceiptRequest;
   /** The invocation that this one runs again. */
   replayOf?: string;
 }

@@ -29,18 +29,6 @@ export function callbackOf(c: Context<AppEnv>, userId: string | null): { callbac
   throw new GatewayError('validation_failed', `X-Callback-Url ${CALLBACK_URL_RULE}`, { faults });
 }
 
-/**
- * A receipt vouches for one run that somebody waits for; an invocation that nobody waits for may run several times.
- * @throws GatewayError `bad_request`
- */
-export function demandNoReceipt(c: Context<AppEnv>): void {
-  const asked = c.req.header('x-cronium-receipt');
-  if (asked === undefined || asked === 'false') return;
-  const message =
-    'X-Cronium-Receipt is for calls that are waited for: leave it out, or leave out Prefer: respond-async and X-Amz-Invocation-Type: Event';
-  throw new GatewayError('bad_request', message);
-}
-
 /** Takes the invocation, or finds it taken, and says where its result will be. */
 export async function acceptAsync(
   c: Context<AppEnv>,

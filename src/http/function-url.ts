@@ -4,7 +4,7 @@ import type { Event } from '../core/event.ts';
 import { invokeOnce } from '../core/once.ts';
 import { parseTarget, withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
-import { acceptAsync, asksForAsync, callbackOf, demandNoReceipt } from './async.ts';
+import { acceptAsync, asksForAsync, callbackOf } from './async.ts';
 import { isGenuine } from './auth.ts';
 import { readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent, forCaller } from './calls.ts';
@@ -91,13 +91,13 @@ async function serve(c: Context<AppEnv>, deps: AppDeps): Promise<Response> {
     }),
     ...(parent && { traceparent: formatTraceparent(parent) }),
   };
+  const receipt = receiptWanted(c, body);
   if (isAsync) {
-    demandNoReceipt(c);
     const callback = callbackOf(c, request.caller.userId);
-    return acceptAsync(c, deps, { ...request, trigger: 'async', ...callback }, once);
+    return acceptAsync(c, deps, { ...request, trigger: 'async', ...callback, ...receipt }, once);
   }
   try {
-    const call = { ...request, forceCold, ...receiptWanted(c, body) };
+    const call = { ...request, forceCold, ...receipt };
     if (once === undefined) {
       const answer = await deps.invoker.invoke(call, raw.signal);
       return toResponse(answer, raw.method, outgoing, event.current.version);

@@ -6,7 +6,7 @@ import { enqueueOnce, invokeOnce } from '../core/once.ts';
 import { withQualifier } from '../core/target.ts';
 import { formatTraceparent, parseTraceparent } from '../core/traceparent.ts';
 import { GatewayError } from '../errors.ts';
-import { callbackOf, demandNoReceipt } from './async.ts';
+import { callbackOf } from './async.ts';
 import { decode, parseJson, readBody } from './body.ts';
 import { asksForCold, demandEnabled, findEvent } from './calls.ts';
 import { type App, type AppDeps, type AppEnv, remoteAddressOf } from './context.ts';
@@ -66,9 +66,9 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
     ...(parent && { traceparent: formatTraceparent(parent) }),
   };
   const once = onceOf(c, { event, principal, body: sent, isAsync: type === 'Event' }, deps.config, false);
+  const receipt = receiptWanted(c, sent);
   if (type === 'Event') {
-    demandNoReceipt(c);
-    const accepted = { ...request, trigger: 'async' as const, ...callbackOf(c, userId) };
+    const accepted = { ...request, trigger: 'async' as const, ...callbackOf(c, userId), ...receipt };
     const { id, duplicate } =
       once === undefined
         ? await deps.enqueuer.enqueue(accepted)
@@ -83,7 +83,7 @@ async function serve(c: Context<AppEnv>, deps: AppDeps, requestId: string): Prom
     invoke: async (call, signal) =>
       lambdaAnswer(await deps.invoker.invoke(call, signal), { event, isOwner, wantsLog, at: deps.now() }),
   };
-  const call = { ...request, forceCold, mode: 'raw' as const, ...receiptWanted(c, sent) };
+  const call = { ...request, forceCold, mode: 'raw' as const, ...receipt };
   if (once === undefined)
     return responseOf(await invoker.invoke(call, c.req.raw.signal), event.current.version);
   const { answer, version, replayed } = await invokeOnce(call, once, { ...onceDeps(deps), invoker });

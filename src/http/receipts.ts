@@ -51,7 +51,7 @@ export function registerReceipts(app: App, { auth, invocations, keySet }: AppDep
     operationId: 'getReceipt',
     summary: 'The signed receipt of an invocation that you own or have made',
     description:
-      'There is one when the call asked for it with `X-Cronium-Receipt: true` and has ended. Who made the call needs no scope.',
+      'There is one when the call asked for it with `X-Cronium-Receipt: true` and has ended; of one that nobody waited for it is of the last attempt. Who made the call needs no scope.',
     security: bearer,
     request: { params: z.object({ id: z.string() }) },
     responses: {
@@ -73,7 +73,8 @@ export function registerReceipts(app: App, { auth, invocations, keySet }: AppDep
     }
     if (invocation.callerId !== userId) demandScope(principal, 'events:read');
     if (invocation.receipt === undefined) {
-      const why = invocation.endedAt === null ? 'it has not ended' : 'its call did not ask for one';
+      const why =
+        invocation.endedAt === null ? 'it has not ended' : 'its call did not ask for one, or it never ran';
       throw new GatewayError('not_found', `The invocation ${id} has no receipt: ${why}`);
     }
     return c.body(invocation.receipt, 200, { 'content-type': 'application/jose' });

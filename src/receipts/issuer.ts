@@ -30,6 +30,7 @@ export function receiptIssuer({ signer, gateway, limitsEnforced }: IssuerOptions
             status,
             statusCode: invocation.statusCode,
             error: invocation.error?.code ?? null,
+            attempt: invocation.attempt,
             exit: invocation.exit,
             start: invocation.start,
             isolation: invocation.isolation,

@@ -20,6 +20,8 @@ export const receiptSchema = z.object({
   statusCode: z.int().nullable(),
   /** The stable code of the problem that ended it. */
   error: z.string().nullable(),
+  /** Which run of the invocation it is of, where there may be several; older receipts do not say. */
+  attempt: z.int().min(1).optional(),
   exit: z.object({ code: z.int().nullable(), signal: z.string().nullable() }).nullable(),
   start: z.enum(['warm', 'cold']).nullable(),
   isolation: z.string().nullable(),

@@ -10,6 +10,7 @@ import { receipts } from './migrations/0007-receipts.ts';
 import { idempotency } from './migrations/0008-idempotency.ts';
 import { levels } from './migrations/0009-levels.ts';
 import { replays } from './migrations/0010-replays.ts';
+import { asyncReceipts } from './migrations/0011-async-receipts.ts';
 import type { Database } from './schema.ts';
 import { DatabaseError } from './unavailable.ts';
 
@@ -34,6 +35,7 @@ export async function migrate(
     '0008-idempotency': idempotency(dialect),
     '0009-levels': levels(dialect),
     '0010-replays': replays(dialect),
+    '0011-async-receipts': asyncReceipts(dialect),
   };
   await dialect.exclusively(db, async (connection) => {
     const migrator = new Migrator({ db: connection, provider: { getMigrations: async () => migrations } });

@@ -93,6 +93,8 @@ export interface InvocationTable {
   callback_url: Generated<string | null>;
   replay_of: string | null;
   caller_tier: Generated<string | null>;
+  /** Of its request, where it is durable and its caller wants a receipt. */
+  input_sha256: Generated<string | null>;
 }
 
 export interface InvocationPayloadTable {

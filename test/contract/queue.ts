@@ -52,6 +52,7 @@ export function queueContract(name: string, open: () => Promise<Store>): void {
         traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
         callbackUrl: 'https://example.com/told',
         replayOf: uuidv7(),
+        receipt: { inputSha256: 'ab'.repeat(32) },
       });
       expect(await store.queue.enqueue([asked])).toEqual([{ id: asked.id, duplicate: false }]);
       expect(await store.invocations.find(asked.id)).toMatchObject({
@@ -78,6 +79,7 @@ export function queueContract(name: string, open: () => Promise<Store>): void {
           traceparent: asked.traceparent,
           callbackUrl: asked.callbackUrl,
           replayOf: asked.replayOf,
+          inputSha256: 'ab'.repeat(32),
           depth: 0,
           createdAt: expect.any(Date),
           failures: 0,
@@ -262,6 +264,20 @@ export function queueContract(name: string, open: () => Promise<Store>): void {
         expect(again).toMatchObject({ attempt: 2, failures: 1, crashes: 0 });
         await store.queue.retry(again, { record: RECORD, delayMs: 0, failed: false });
         expect(await claimOne()).toMatchObject({ attempt: 3, failures: 1 });
+      });
+
+      test('has the receipt of the attempt that ended it, and none while it is to be tried again', async () => {
+        const [id] = await enqueue(await deploy());
+        const receiptOf = async () => (await store.invocations.find(id!))?.receipt;
+        const record = { ...RECORD, receipt: 'a.b.c' };
+        await store.queue.retry(await claimOne(), { record, delayMs: 0, failed: true });
+        expect(await receiptOf()).toBeUndefined();
+        await store.queue.end(await claimOne(), { status: 'dead', record, failed: true });
+        expect(await receiptOf()).toBe('a.b.c');
+        await store.queue.redrive({ ownerId: 'alice', ids: [id!], limit: 1 });
+        expect(await receiptOf()).toBeUndefined();
+        await store.queue.end(await claimOne(), { status: 'succeeded', record: RECORD, failed: false });
+        expect(await receiptOf()).toBeUndefined();
       });
 
       test('that was lost to another gateway writes nothing', async () => {

@@ -75,6 +75,7 @@ export function claimed(changes: Partial<Claimed> = {}): Claimed {
     traceparent: null,
     callbackUrl: null,
     replayOf: null,
+    inputSha256: null,
     depth: 0,
     createdAt: new Date(0),
     failures: 0,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { GatewayError } from '../../src/errors.ts';
 import { Harness, jsonOf } from './harness.ts';
@@ -79,15 +80,24 @@ describe('a call that is not waited for', () => {
     expect(await gateway.store.queue.depth()).toMatchObject({ queued: 0 });
   });
 
-  test('has no receipt, and who asks for one is told which header to leave out', async () => {
-    const response = await call({ ...RESPOND_ASYNC, 'x-cronium-receipt': 'true' });
-    expect(response.status).toBe(400);
-    expect(await response.json()).toMatchObject({ detail: expect.stringContaining('X-Cronium-Receipt') });
+  test('is stored with what its receipt will be of, where one is asked for', async () => {
+    const sha256 = (text: string) => createHash('sha256').update(text).digest('hex');
+    const asked = { 'x-cronium-receipt': 'true', 'x-amz-invocation-type': 'Event' };
     const lambda = '/2015-03-31/functions/hello/invocations';
-    const event = { 'x-amz-invocation-type': 'Event', 'x-cronium-receipt': 'true' };
-    expect((await call(event, lambda, { body: '{}' })).status).toBe(400);
-    expect(await gateway.store.queue.depth()).toMatchObject({ queued: 0 });
-    expect((await call({ ...RESPOND_ASYNC, 'x-cronium-receipt': 'false' })).status).toBe(202);
+    await call(asked, '/e/hello/a?b=c', { body: 'x' });
+    await call(asked, lambda, { body: '{}' });
+    await call({ ...asked, 'x-cronium-receipt': 'false' });
+    const refused = await call({ ...asked, 'x-cronium-receipt': 'please' });
+    expect([refused.status, await refused.json()]).toMatchObject([400, { code: 'bad_request' }]);
+    expect((await call({ ...asked, 'x-cronium-receipt': 'please' }, lambda, { body: '{}' })).status).toBe(
+      400,
+    );
+    const claimed = await gateway.store.queue.claim('test:1', 9, 1_000);
+    expect(claimed.map(({ inputSha256 }) => inputSha256)).toEqual([
+      sha256('POST /e/hello/a?b=c\nx'),
+      sha256(`POST ${lambda}\n{}`),
+      null,
+    ]);
   });
 
   test('is 503 with a time to come again when it cannot be stored', async () => {

@@ -1,7 +1,11 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
+import { once } from 'node:events';
 import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import type { JSONWebKeySet } from 'jose';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RECEIPT_TYPE, receiptSchema } from '../../src/receipts/receipt.ts';
@@ -19,6 +23,10 @@ const STREAM = `def handler(event, context):
         yield part
         time.sleep(0.05)`;
 const FAILS = 'def handler(event, context):\n    raise ValueError("no")';
+const AT_THE_SECOND = `import cronium
+def handler(event, context):
+    if cronium.increment_variable("tries") < 2: raise ValueError("not yet")
+    return "at last"`;
 const ASKED = { 'x-cronium-receipt': 'true' };
 
 const sha256 = (...parts: (string | Uint8Array)[]) =>
@@ -29,11 +37,13 @@ await onEngine('bubblewrap', () => {
   let keySet: JSONWebKeySet;
 
   beforeAll(async () => {
-    gateway = await Served.start();
+    gateway = await Served.start({ env: { CALLBACK_ALLOW_PRIVATE: 'true' } });
     keySet = JSON.parse((await gateway.send('/.well-known/jwks.json')).body);
     await gateway.deploy('echo', 'python', ECHO);
     await gateway.deploy('stream', 'python', STREAM);
     await gateway.deploy('fails', 'python', FAILS);
+    await gateway.deploy('second', 'python', AT_THE_SECOND, { async: { backoffMs: 100 } });
+    await gateway.deploy('dies', 'python', FAILS, { async: { attempts: 2, backoffMs: 100 } });
   });
   afterAll(async () => {
     await gateway.stop();
@@ -64,6 +74,7 @@ await onEngine('bubblewrap', () => {
       status: 'succeeded',
       statusCode: 201,
       error: null,
+      attempt: 1,
       start: answer.headers.get('x-cronium-start'),
       isolation: 'bubblewrap',
       level: 'basic',
@@ -100,6 +111,60 @@ await onEngine('bubblewrap', () => {
     expect(await read(answer.headers.get('x-cronium-receipt')!)).toMatchObject({
       inputSha256: sha256(`POST ${path}\n`, '{"body": "x"}'),
       outputSha256: sha256(answer.body),
+    });
+  });
+
+  describe('a call that nobody waits for', () => {
+    const ASYNC = { ...ASKED, prefer: 'respond-async' };
+
+    test('has one of the attempt that succeeded, once it has ended', async () => {
+      const answer = await gateway.send('/e/second?n=1', { method: 'POST', headers: ASYNC, body: 'in' });
+      expect(answer.status).toBe(202);
+      const receipt = await read(await fetched(answer));
+      const id = answer.headers.get('x-cronium-invocation-id');
+      expect(receipt).toMatchObject({
+        invocationId: id,
+        codeSha256: sha256(AT_THE_SECOND),
+        inputSha256: sha256('POST /e/second?n=1\n', 'in'),
+        outputSha256: sha256(Buffer.from('"at last"')),
+        status: 'succeeded',
+        statusCode: 200,
+        attempt: 2,
+        isolation: 'bubblewrap',
+      });
+      const { result } = JSON.parse((await gateway.send(`/v1/invocations/${id}`)).body);
+      expect(sha256(result.body)).toBe(receipt.outputSha256);
+    });
+
+    test('and one of the last attempt when it is dead', async () => {
+      const path = '/2015-03-31/functions/dies/invocations';
+      const headers = { ...ASKED, 'x-amz-invocation-type': 'Event' };
+      const answer = await gateway.send(path, { method: 'POST', headers, body: '{}' });
+      expect(await read(await fetched(answer))).toMatchObject({
+        inputSha256: sha256(`POST ${path}\n`, '{}'),
+        outputSha256: null,
+        status: 'failed',
+        error: 'function_error',
+        attempt: 2,
+      });
+    });
+
+    test('brings it to who is called back, beside the bytes that it is of', async () => {
+      const { promise: heard, resolve } = Promise.withResolvers<[string | undefined, string]>();
+      const server = createServer((request, response) => {
+        text(request).then((body) => {
+          response.end();
+          resolve([request.headers['x-cronium-receipt'] as string | undefined, body]);
+        });
+      }).listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/told`;
+      await gateway.send('/e/stream', { headers: { ...ASYNC, 'x-callback-url': url } });
+      const [jws, body] = await heard;
+      expect(body).toBe('one two three');
+      expect(await read(jws!)).toMatchObject({ attempt: 1, outputSha256: sha256(body) });
+      server.close();
+      await once(server, 'close');
     });
   });
 

@@ -83,6 +83,7 @@ async function run(
         forceCold: false,
         ...(claimed.traceparent !== null && { traceparent: claimed.traceparent }),
         ...(claimed.replayOf !== null && { replayOf: claimed.replayOf }),
+        ...(claimed.inputSha256 !== null && { receipt: { inputSha256: claimed.inputSha256 } }),
         durable: {
           attempt: claimed.attempt,
           failures: claimed.failures,

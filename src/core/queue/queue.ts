@@ -32,6 +32,8 @@ export interface Claimed extends Claim {
   traceparent: string | null;
   callbackUrl: string | null;
   replayOf: string | null;
+  /** Of the request; set when its caller wants a receipt. */
+  inputSha256: string | null;
   depth: number;
   createdAt: Date;
   /** Attempts that the function itself failed. */
@@ -55,7 +57,7 @@ export interface StoredResult {
 /** What an attempt leaves in the record. */
 export type AttemptRecord = Pick<
   Invocation,
-  'start' | 'isolation' | 'phases' | 'statusCode' | 'exit' | 'error' | 'logs' | 'logsTruncated'
+  'start' | 'isolation' | 'phases' | 'statusCode' | 'exit' | 'error' | 'logs' | 'logsTruncated' | 'receipt'
 >;
 
 /** Somebody to tell by HTTP; `callback` is the one that a caller named, as OpenFaaS does. */

@@ -22,6 +22,8 @@ export async function writeEnd(
       lease_owner: null,
       lease_until: null,
       ended_at: Date.now(),
+      // Of an attempt that another one follows there is none: it vouches for how the invocation ended.
+      receipt: record.receipt ?? null,
       failures: sql<number>`failures + ${sql.lit(ending.failed ? 1 : 0)}`,
     });
     if (!held) return false;

@@ -141,5 +141,6 @@ function queuedRow(request: NewInvocation, dialect: StoreDialect): InsertObject<
     traceparent: request.traceparent ?? null,
     callback_url: request.callbackUrl ?? null,
     replay_of: request.replayOf ?? null,
+    input_sha256: request.receipt?.inputSha256 ?? null,
   };
 }

@@ -82,6 +82,7 @@ export async function redriveDead(
         crashes: 0,
         cancel_requested: 0,
         ended_at: null,
+        receipt: null,
       })
       .where('id', 'in', (eb) => {
         let dead = eb
