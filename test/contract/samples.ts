@@ -51,6 +51,7 @@ export function invocation(changes: Partial<Invocation> = {}): Invocation {
 export const RECORD: AttemptRecord = {
   start: 'warm',
   isolation: 'bubblewrap',
+  securityLevel: 'enhanced',
   phases: { exec: 1 },
   statusCode: 200,
   exit: null,

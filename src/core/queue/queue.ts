@@ -57,7 +57,16 @@ export interface StoredResult {
 /** What an attempt leaves in the record. */
 export type AttemptRecord = Pick<
   Invocation,
-  'start' | 'isolation' | 'phases' | 'statusCode' | 'exit' | 'error' | 'logs' | 'logsTruncated' | 'receipt'
+  | 'start'
+  | 'isolation'
+  | 'securityLevel'
+  | 'phases'
+  | 'statusCode'
+  | 'exit'
+  | 'error'
+  | 'logs'
+  | 'logsTruncated'
+  | 'receipt'
 >;
 
 /** Somebody to tell by HTTP; `callback` is the one that a caller named, as OpenFaaS does. */

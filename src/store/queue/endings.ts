@@ -79,6 +79,7 @@ function columnsOf(record: AttemptRecord): UpdateObject<Schema, 'invocations'> {
   return {
     start_kind: record.start,
     isolation: record.isolation,
+    security_level: record.securityLevel ?? null,
     phases: JSON.stringify(record.phases),
     status_code: record.statusCode,
     exit: record.exit && JSON.stringify(record.exit),
