@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { Command } from 'commander';
 import { CHAINS, type ChainName, type Link } from '../audit/entry.ts';
 import type { ChainReport } from '../audit/verify.ts';
-import { configOfShell } from './config.ts';
+import { configWithoutEngines } from './config.ts';
 import { keySetFrom } from './key-set.ts';
 
 interface VerifyCommandOptions {
@@ -29,7 +29,7 @@ export function auditCommand(): Command {
 
 async function verifyLog(given: string | undefined, options: VerifyCommandOptions): Promise<void> {
   const { verifyAudit } = await import('../audit/verify.ts');
-  const config = configOfShell();
+  const config = configWithoutEngines();
   const dataDir = resolve(config.DATA_DIR);
   const dir = given === undefined ? join(dataDir, 'audit') : resolve(given);
   if (!existsSync(dir)) throw new Error(`There is no audit log at ${dir}.`);

@@ -2,7 +2,7 @@ import { isIPv6 } from 'node:net';
 import type { Command } from 'commander';
 import { messageOf } from '../errors.ts';
 import { ALL_SCOPES, LOCAL_USER, mintToken } from './access.ts';
-import { configOfShell } from './config.ts';
+import { configWithoutEngines } from './config.ts';
 
 const TOKEN_TTL_SECONDS = 300;
 
@@ -31,7 +31,7 @@ export class Client {
   }
 
   static async of(options: ClientOptions): Promise<Client> {
-    const config = configOfShell();
+    const config = configWithoutEngines();
     const given = options.url ?? process.env.CRONIUM_URL ?? config.PUBLIC_URL;
     const url = (given ?? `http://${hostToCall(config.HOST)}:${config.PORT}`).replace(/\/+$/, '');
     if (!/^https?:$/.test(URL.parse(url)?.protocol ?? '')) {

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Command } from 'commander';
 import type { Receipt } from '../receipts/receipt.ts';
-import { configOfShell } from './config.ts';
+import { configWithoutEngines } from './config.ts';
 import { keySetFrom } from './key-set.ts';
 
 interface VerifyReceiptOptions {
@@ -32,7 +32,7 @@ async function verifyReceipt(file: string, options: VerifyReceiptOptions): Promi
     import('../receipts/receipt.ts'),
   ]);
   const jws = file === '-' ? await text(process.stdin) : await readFile(file, 'utf8');
-  const keySet = await keySetFrom(options.jwks, configOfShell());
+  const keySet = await keySetFrom(options.jwks, configWithoutEngines());
   const receipt = receiptSchema.parse(await verifySigned(jws.trim(), RECEIPT_TYPE, keySet));
   await demandHash(options, 'code', receipt, 'codeSha256');
   await demandHash(options, 'output', receipt, 'outputSha256');

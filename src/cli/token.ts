@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { ALL_SCOPES, mintToken, parseTtl } from './access.ts';
-import { configOfShell } from './config.ts';
+import { configWithoutEngines } from './config.ts';
 
 export function tokenCommand(): Command {
   return new Command('token')
@@ -16,6 +16,6 @@ export function tokenCommand(): Command {
     )
     .action(async ({ sub, scope, ttl, tier }: { sub: string; scope: string; ttl: string; tier?: string }) => {
       const ttlSeconds = parseTtl(ttl);
-      process.stdout.write(`${await mintToken(configOfShell(), { sub, scope, ttlSeconds, tier })}\n`);
+      process.stdout.write(`${await mintToken(configWithoutEngines(), { sub, scope, ttlSeconds, tier })}\n`);
     });
 }

@@ -4,6 +4,8 @@ import type { Settings } from './settings.ts';
 
 const PLACES = { docker: ['DOCKER_HOST'], podman: ['PODMAN_HOST', 'CONTAINER_HOST'] } as const;
 const TLS = ['DOCKER_TLS_VERIFY', 'DOCKER_TLS', 'DOCKER_CERT_PATH'] as const;
+/** All that tells where engines are. */
+export const ENGINE_SETTINGS = [...PLACES.docker, ...PLACES.podman, ...TLS];
 
 /** What is wrong with where the engines are, as far as they would be asked: a shell may have them set for something else. */
 export function engineFaults(env: Partial<Settings>): ConfigFault[] {

@@ -92,6 +92,21 @@ test('something else answers there: what it said is shown', async () => {
   expect(ended).toEqual({ code: 1, stdout: '', stderr: 'cronium: 418 a teapot\n' });
 });
 
+test('an engine that cannot be asked is told where one would be, and is nothing to the other commands', async () => {
+  const elsewhere = {
+    ...env,
+    DOCKER_HOST: 'ssh://me@engine',
+    PODMAN_HOST: 'nowhere',
+    DOCKER_TLS_VERIFY: '1',
+  };
+  expect(await cronium(['token', '--sub', 'alice'], elsewhere)).toMatchObject({ code: 0, stderr: '' });
+  const { code, stderr } = await cronium(['doctor'], elsewhere);
+  expect([code, stderr]).toEqual([
+    1,
+    expect.stringMatching(/DOCKER_HOST: must be unix:\/\/\/path or tcp:.*\n +PODMAN_HOST: must be/),
+  ]);
+});
+
 test('doctor: what this host can isolate, for a person and for a program', { timeout: 180_000 }, async () => {
   const usable = docker.unavailable === undefined || bubblewrap.unavailable === undefined;
   const json = await cronium(['doctor', '--json'], env);
