@@ -80,9 +80,9 @@ start_docker() {
   mkdir -p "$RUN" "$STATE/docker-config"
   write_config
   launch containerd containerd --config "$RUN/containerd.toml"
-  wait_ready 30 containerd test -S "$RUN/containerd.sock"
+  wait_ready 60 containerd test -S "$RUN/containerd.sock"
   launch dockerd dockerd --config-file "$RUN/dockerd.json"
-  wait_ready 60 dockerd docker_answers
+  wait_ready 120 dockerd docker_answers
   # A daemon that was killed left its containers and networks in the data root.
   stop_containers
 }

@@ -27,7 +27,7 @@ TOML
   printf 'unqualified-search-registries = []\n' >"$RUN/registries.conf"
 }
 
-podman_answers() { podman_env timeout 5 podman --remote --url "unix://$PODMAN_SOCKET" version >/dev/null 2>&1; }
+podman_answers() { podman_env timeout 15 podman --remote --url "unix://$PODMAN_SOCKET" version >/dev/null 2>&1; }
 
 start_podman() {
   if podman_answers; then return; fi
@@ -35,7 +35,7 @@ start_podman() {
   write_podman_config
   launch podman env CONTAINERS_CONF="$RUN/containers.conf" CONTAINERS_REGISTRIES_CONF="$RUN/registries.conf" TMPDIR="$RUN" \
     podman "${PODMAN_PLACES[@]}" system service --time=0 "unix://$PODMAN_SOCKET"
-  wait_ready 30 podman podman_answers
+  wait_ready 120 podman podman_answers
   # A service that was killed left its containers.
   stop_podman_containers
 }
