@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { afterEach, describe, expect, test } from 'vitest';
-import { Agent, type Invoke, invoke, type Transcript } from './agent-driver.ts';
+import { Agent, gone, type Invoke, invoke, type Transcript } from './agent-driver.ts';
 
 const command = {
   file: '/usr/bin/python3',
@@ -56,6 +56,14 @@ async function plainly(code: string, env: Record<string, string>, path: string) 
 
 const PATH = 'cronium output "$PATH"';
 
+/** The processes that match a pattern, as `pgrep` has it. */
+function pgrep(...args: string[]): Promise<number[]> {
+  return new Promise((resolve) =>
+    execFile('pgrep', args, (_, stdout) => resolve(stdout.split('\n').filter(Boolean).map(Number))),
+  );
+}
+const shellsOf = (agent: Agent) => pgrep('-f', `^bash ${agent.scratch}/`);
+
 /** Prints standard output at the end of the log, so that scripts that fail can be compared, too. */
 async function compare(code: string, env: Record<string, string> = {}): Promise<void> {
   const path = String((await run(PATH)).result!.value);
@@ -70,7 +78,7 @@ async function compare(code: string, env: Record<string, string> = {}): Promise<
   else for (const line of plain.stdout.split('\n')) expect(shown(logs)).toContain(line);
 }
 
-const EVERYTHING = `
+const EVERYTHING = `echo "\${_##*/}"
 f() { echo "\${FUNCNAME[@]} \${BASH_SOURCE[@]} \${BASH_LINENO[@]}"; caller 0; }
 f
 echo "$0 $- $# $LINENO $SHLVL $SECONDS $? $PWD $BASH_SUBSHELL $PPID" | sed 's/ [0-9]*$//'
@@ -109,6 +117,9 @@ describe('a Bash script runs as bash itself would run it', () => {
       'what bash has for itself',
       { UID: '0', PPID: '1', RANDOM: 'x', SECONDS: '100', IFS: ',', PS4: '> ', _: 'x' },
     ],
+    ['what bash takes no notice of when it starts', { PS1: '$ ', PS2: '> ', IGNOREEOF: '3', ignoreeof: '3' }],
+    ['a locale that is not there', { LC_ALL: 'xx_YY' }],
+    ['other files for times', { TZ: 'Asia/Tokyo', TZDIR: '/nowhere' }],
     ['a place in the world', { LANG: 'C', LC_ALL: 'C.UTF-8', TZ: 'Asia/Tokyo' }],
     ['more than a pipe holds', { A: 'a'.repeat(100_000), B: 'b'.repeat(100_000) }],
   ])('an environment of %s', async (_, env) => {
@@ -154,16 +165,39 @@ echo "me $$"`;
 
   test('ends with an agent that is not called', async () => {
     const agent = await boot();
-    const shells = async () => {
-      const { stdout } = await new Promise<{ stdout: string }>((resolve) =>
-        execFile('pgrep', ['-f', `^bash ${agent.scratch}/`], (_, stdout) => resolve({ stdout })),
-      );
-      return stdout.trim();
-    };
-    expect(await shells()).toMatch(/^\d+$/);
+    expect(await shellsOf(agent)).toHaveLength(1);
     await agent.dispose();
-    expect(await shells()).toBe('');
+    expect(await shellsOf(agent)).toEqual([]);
   });
+
+  test.each([0, 100_000])(
+    'runs nothing when who hands over %i bytes is killed midway',
+    { timeout: 20_000 },
+    async (bytes) => {
+      const agent = await boot();
+      const [shell] = await shellsOf(agent);
+      const others = async () => (await pgrep('-P', String(agent.pid))).filter((pid) => pid !== shell);
+      await expect.poll(others).toHaveLength(1);
+      const [clerk] = await others();
+      // What a pipe holds is handed over at once; of the rest the shell has not read anything yet.
+      process.kill(bytes === 0 ? clerk! : shell!, 'SIGSTOP');
+      const ran = join(agent.scratch, 'ran');
+      const env = { A: 'a'.repeat(bytes), B: 'b' };
+      agent.send(invoke({ runtime: 'bash', code: `echo "$A$B" >${ran}`, env }));
+      const [own] = (await readdir(agent.scratch)).filter((name) => name.startsWith('cronium-'));
+      if (bytes === 0) await writeFile(join(agent.scratch, own!, 'main.sh'), `touch ${ran}`);
+      else await expect.poll(() => readdir(join(agent.scratch, own!))).toContain('event.json');
+      await pause(200);
+      process.kill(clerk!, 'SIGKILL');
+      await gone(clerk!);
+      if (bytes === 0) expect(await agent.exited).toEqual({ code: 1, signal: null });
+      else {
+        process.kill(shell!, 'SIGCONT');
+        expect((await agent.transcript()).end.exit).toEqual({ code: null, signal: 'SIGKILL' });
+      }
+      expect(await readdir(agent.scratch)).not.toContain('ran');
+    },
+  );
 
   test('says why a script cannot be started', async () => {
     const agent = await boot();

@@ -3,4 +3,8 @@
 unset BASH_ENV
 printf %s "${BASH_VERSION%%[!0-9.]*}"
 . "${CRONIUM_EVENT_FILE%/*}/begin"
+# Who was to write it has been killed before the end, for want of memory: without all of its environment no script runs.
+[ $? = 42 ] || kill -KILL $$
 SECONDS=0
+# As it is in a bash that has only started: $_ is its name.
+: bash

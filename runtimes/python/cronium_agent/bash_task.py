@@ -10,11 +10,17 @@ from .response import body_bytes
 
 NAMES_OUTPUT = re.compile(r"\bcronium[ \t]+output\b")
 # An assignment gives these to a shell that runs as the environment gives them to one that starts. The others mean something to bash
-# itself, or to the loader of programs, or are no names to a shell.
+# itself or to the C library, which have read them by then, or are no names to a shell.
 ASSIGNABLE = re.compile(
-    r"(?!(?:BASH|LD_|COMP_|EPOCH|S?RANDOM|SHELLOPTS|POSIXLY_CORRECT|GLIBC_TUNABLES|ENV|E?UID|PPID|GROUPS|IFS|PS4|SECONDS|LINENO|FUNCNAME"
-    r"|DIRSTACK|HIST|OPT|SHLVL|PWD|OLDPWD|TMOUT|GLOBIGNORE|EXECIGNORE|PIPESTATUS|_$))[A-Za-z_][A-Za-z0-9_]*"
+    r"(?!BASH|LD_|COMP_|EPOCH|HIST|(?:S?RANDOM|SHELLOPTS|POSIXLY_CORRECT|GLIBC_TUNABLES|ENV|E?UID|PPID|GROUPS|IFS|PS[124]|SECONDS|LINENO"
+    r"|FUNCNAME|DIRSTACK|IGNOREEOF|ignoreeof|OPT(?:ARG|ERR|IND)|SHLVL|PWD|OLDPWD|TMOUT|GLOBIGNORE|EXECIGNORE|PIPESTATUS|TZDIR|LOCPATH|_)$)"
+    r"[A-Za-z_][A-Za-z0-9_]*"
 )
+# Of another locale that is not there bash complains, in other words when it starts than later.
+LOCALE = re.compile(r"LANG|LC_[A-Z]+")
+LOCALES = ("", "C", "POSIX", "C.UTF-8", "C.utf8")
+# What `begin` ends with; without it, it has been cut short.
+WHOLE = 42
 # Long enough for most answers to be out, so that ending takes the processor from none of them.
 REST_SECONDS = 0.05
 
@@ -45,7 +51,7 @@ def _rest():
 def _rehearse():
     """Runs the ways of a call once while nobody waits."""
     NAMES_OUTPUT.search("cronium output")
-    ASSIGNABLE.fullmatch("NAME")
+    _is_assignable("NAME", "")
     json.dumps(body_bytes({"body": "x"}).decode())
 
 
@@ -77,15 +83,24 @@ def _leave_files(call, shell):
 
 
 def _begin(env, shell, merged):
+    env.pop("CRONIUM_EVENT_FILE", None)
     if "PATH" in env:
         env["PATH"] = BIN + ":" + env["PATH"]
     lines = ["exec <%s%s" % (_quoted(shell.directory + "/body"), " >&2" if merged else "")]
-    if all(map(ASSIGNABLE.fullmatch, env)):
+    if all(_is_assignable(*variable) for variable in env.items()):
         lines += ["export %s=%s" % (name, _quoted(value)) for name, value in env.items()]
+        lines.append("return %d" % WHOLE)
     else:
         words = [_quoted("%s=%s" % variable) for variable in env.items()]
         lines.append("exec /usr/bin/env -- %s %s %s" % (" ".join(words), BASH, _quoted(shell.script)))
-    return "\n".join(lines) + "\n"
+    # As one command, so that nothing is done of what has been cut short.
+    return "{\n%s\n}\n" % "\n".join(lines)
+
+
+def _is_assignable(name, value):
+    if LOCALE.fullmatch(name) and value not in LOCALES:
+        return False
+    return ASSIGNABLE.fullmatch(name) is not None
 
 
 def _quoted(text):
