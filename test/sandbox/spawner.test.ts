@@ -1,4 +1,6 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { type StdioOptions, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -53,6 +55,36 @@ describe('a process of the other thread', () => {
     expect(spawned.pid).toBeUndefined();
     expect(spawned.stderr()).toContain('ENOENT');
     spawned.channel.destroy();
+  });
+
+  test('gets nothing that the gateway was started with, such as the lock of who started it', async () => {
+    const files = ['one', 'two'].map((name) => join(directory, name));
+    for (const path of files) await writeFile(path, 'the sandbox may read this');
+    const source = new URL('../../src/sandbox/spawner.ts', import.meta.url).href;
+    const script = `
+      import { Spawner } from ${JSON.stringify(source)};
+      import { buffer } from 'node:stream/consumers';
+      const spawner = await Spawner.start(${JSON.stringify(join(directory, 'gateway'))});
+      const listing = 'cat <&3; readlink /proc/self/fd/*';
+      const spawned = await spawner.spawn(['/bin/sh', '-c', listing], ${JSON.stringify(files.slice(0, 1))});
+      process.stdout.write(await buffer(spawned.channel));
+      await spawner.close();`;
+    await mkdir(join(directory, 'gateway'));
+    const lock = await open(files[1]!);
+    // Some are low, some beyond what Node.js would keep to itself.
+    const stdio = Array.from({ length: 252 }, (_, at) => ([3, 7, 20, 251].includes(at) ? lock.fd : 'ignore'));
+    stdio[1] = 'pipe';
+    stdio[2] = 'inherit';
+    await writeFile(join(directory, 'gateway.mjs'), script);
+    const gateway = spawn(process.execPath, [join(directory, 'gateway.mjs')], {
+      stdio: stdio as StdioOptions,
+    });
+    const [said] = await Promise.all([buffer(gateway.stdout!), once(gateway, 'exit')]);
+    await lock.close();
+    await rm(join(directory, 'gateway'), { recursive: true });
+    for (const path of [...files, join(directory, 'gateway.mjs')]) await rm(path);
+    expect(said.toString()).toContain('the sandbox may read this');
+    expect(said.toString()).not.toContain(files[1]!);
   });
 
   test('closes its channel when it is killed', async () => {
@@ -117,7 +149,7 @@ describe('a thread that fails', () => {
   /** A spawner whose thread comes to an end when it is to start `/crash`. */
   async function frailSpawner(crash: string): Promise<Spawner> {
     const script = join(directory, 'frail.mjs');
-    const dies = `({ command: [program] }) => { if (program === '/crash') ${crash}; }`;
+    const dies = `({ command: [program] }) => { if (program === '/crash') { parentPort.postMessage = () => {}; ${crash}; } }`;
     const lines = [
       `import { parentPort } from 'node:worker_threads';`,
       `parentPort.on('message', ${dies});`,
