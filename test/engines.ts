@@ -206,8 +206,16 @@ async function reasonAgainst(probe: () => Promise<unknown>): Promise<string | un
   }
 }
 
-/** Looks, by doing it, at one of the ways of isolating that the suites run on. */
+const looks = new Map<EngineName, Promise<Engine>>();
+
+/** Looks, by doing it and once in a process, at one of the ways of isolating that the suites run on. */
 export function findEngine(name: EngineName): Promise<Engine> {
+  const look = looks.get(name) ?? lookFor(name);
+  looks.set(name, look);
+  return look;
+}
+
+function lookFor(name: EngineName): Promise<Engine> {
   switch (name) {
     case 'docker+runsc':
       return containers(name, 'docker', 'gvisor', { RUNTIME: 'gvisor' });
