@@ -72,7 +72,9 @@ describe('a process of the other thread', () => {
     await mkdir(join(directory, 'gateway'));
     const lock = await open(files[1]!);
     // Some are low, some beyond what Node.js would keep to itself.
-    const stdio = Array.from({ length: 252 }, (_, at) => ([3, 7, 20, 251].includes(at) ? lock.fd : 'ignore'));
+    const stdio: (number | 'ignore' | 'pipe' | 'inherit')[] = Array.from({ length: 252 }, (_, at) =>
+      [3, 7, 20, 251].includes(at) ? lock.fd : 'ignore',
+    );
     stdio[1] = 'pipe';
     stdio[2] = 'inherit';
     await writeFile(join(directory, 'gateway.mjs'), script);
