@@ -51,7 +51,7 @@ export function detectCgroups(
   self = '/proc/self/cgroup',
 ): Cgroups | undefined {
   const own = ownGroups(self);
-  for (const dialect of [version2(name, root, own), version1(name, root, own)]) {
+  for (const dialect of [...version2(name, root, own), version1(name, root, own)]) {
     if (dialect !== undefined && works(dialect)) return new HostCgroups(dialect);
   }
   return undefined;
@@ -109,10 +109,17 @@ function createGroup(dialect: Dialect, name: string, spec: SandboxSpec): Cgroup 
   };
 }
 
-function version2(name: string, root: string, own: ReadonlyMap<string, string>): Dialect | undefined {
-  if (!existsSync(join(root, 'cgroup.controllers'))) return undefined;
-  const base = [join(root, own.get('') ?? '/'), root].find((path) => existsSync(path))!;
-  const parent = join(base, name);
+/**
+ * Below the own group; and else, as engines do it, below the root. The kernel divides no group but the root that has processes,
+ * and a service of systemd is in a group of its own.
+ */
+function version2(name: string, root: string, own: ReadonlyMap<string, string>): Dialect[] {
+  if (!existsSync(join(root, 'cgroup.controllers'))) return [];
+  const bases = new Set([join(root, own.get('') ?? '/', '.'), join(root, '.')]);
+  return [...bases].filter(existsSync).map((base) => below(join(base, name)));
+}
+
+function below(parent: string): Dialect {
   return {
     version: 2,
     parents: new Map(CONTROLLERS.map((controller) => [controller, parent])),

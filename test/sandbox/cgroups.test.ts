@@ -93,10 +93,18 @@ describe('version 2', () => {
     expect(group.directories).toEqual([join(root, 'cronium-test/one')]);
   });
 
-  test('is not to be had where it cannot be written', () => {
+  test('begins at the root where the own group cannot be divided, as that of a service', () => {
     mkdirSync(join(root, 'system.slice/gateway/cgroup.subtree_control'));
-    expect(detectCgroups('cronium-test', root, self)).toBeUndefined();
+    const group = detectCgroups('cronium-test', root, self)!.create('one', spec);
+    expect(group.directories).toEqual([join(root, 'cronium-test/one')]);
     expect(existsSync(join(root, 'system.slice/gateway/cronium-test'))).toBe(false);
+  });
+
+  test('is not to be had where none can be written', () => {
+    for (const group of ['', 'system.slice/gateway']) mkdirSync(join(root, group, 'cgroup.subtree_control'));
+    expect(detectCgroups('cronium-test', root, self)).toBeUndefined();
+    for (const group of ['', 'system.slice/gateway'])
+      expect(existsSync(join(root, group, 'cronium-test'))).toBe(false);
   });
 
   test('a group that cannot be made or removed is an error, and no end of the gateway', async () => {
