@@ -78,13 +78,25 @@ function isEnforced(label: string, name: string): boolean {
   return label === `${name} (enforce)`;
 }
 
-/** @throws NotConfined when a profile that is demanded is not in force */
-export function demandProfile(wanted: WantedProfile, label: string): void {
-  if (!wanted.isDemanded || isEnforced(label, wanted.name)) return;
+/**
+ * @param label as it was seen in a sandbox of the wanted profile; `undefined` when the engine refused the profile
+ * @throws NotConfined when a profile that is demanded is not in force
+ */
+export function demandProfile({ name, isDemanded }: WantedProfile, label: string | undefined): void {
+  if (!isDemanded || (label !== undefined && isEnforced(label, name))) return;
+  if (label === undefined)
+    throw new NotConfined(
+      `APPARMOR_PROFILE=${name} is set, and the engine's host has not loaded it`,
+      name === OWN_PROFILE
+        ? `Load it ${LOAD}`
+        : `Load it on the engine's host, by apparmor_parser, or set ${OWN_PROFILE}.`,
+    );
   const seen = label === '' ? 'their kernel knows of none' : `they have ${label}`;
   throw new NotConfined(
-    `APPARMOR_PROFILE=${wanted.name} is set, and does not confine the sandboxes: ${seen}`,
-    `Load the profile ${LOAD}; gVisor and virtual machines use none: take APPARMOR_PROFILE away.`,
+    `APPARMOR_PROFILE=${name} is set, and does not confine the sandboxes: ${seen}`,
+    label === ''
+      ? 'gVisor and virtual machines use none: take APPARMOR_PROFILE away.'
+      : 'Load the profile so that it is enforced, by aa-enforce, or take APPARMOR_PROFILE away.',
   );
 }
 

@@ -111,7 +111,10 @@ export class DockerLauncher implements Launcher {
     } catch (error) {
       // With what it has booted, and would try to remove for ever.
       if (launcher === undefined) engine.close();
-      else await launcher.close();
+      else {
+        await launcher.close();
+        launcher.#demandLoaded();
+      }
       throw error;
     }
   }
@@ -135,6 +138,12 @@ export class DockerLauncher implements Launcher {
       return;
     this.#label = await confinedBy(new AgentBackend(this));
     demandProfile(wanted, this.#label);
+  }
+
+  /** @throws NotConfined when it is for want of the profile that is demanded that nothing boots */
+  #demandLoaded(): void {
+    if (this.#appArmor !== undefined && this.#dialect.lacksAppArmorProfile)
+      demandProfile(this.#appArmor, undefined);
   }
 
   #profileName(): string | undefined {

@@ -54,7 +54,11 @@ describe('an AppArmor profile', () => {
     demandProfile(mine, 'mine (enforce)');
     for (const label of ['', 'mine (complain)', 'docker-default (enforce)', 'mine-too (enforce)'])
       expect(() => demandProfile(mine, label)).toThrow(/APPARMOR_PROFILE=mine is set, and does not confine/);
-    demandProfile({ name: OWN_PROFILE, isDemanded: false }, 'docker-default (enforce)');
+    expect(() => demandProfile(mine, undefined)).toThrow(
+      "APPARMOR_PROFILE=mine is set, and the engine's host has not loaded it",
+    );
+    for (const label of ['docker-default (enforce)', undefined])
+      demandProfile({ name: OWN_PROFILE, isDemanded: false }, label);
   });
 
   test.each([
