@@ -9,8 +9,10 @@ const HEAVY =
   /from '\.[./a-z-]*\/(on-engine|engines|own-engine|processes|served|watched|stack|postgres|chromium)\.ts'/;
 /** They load this machine or take parts of it away, and bear little company. */
 const APART = ['test/attack/hostile.test.ts', 'test/faults/{engine,mixed-load}.test.ts'];
+/** A machine by itself, which emulates two processors. */
+const MACHINE = ['test/machine/*.test.ts'];
 const all = globSync('test/**/*.test.ts');
-const apart = globSync(APART);
+const apart = globSync([...APART, ...MACHINE]);
 const withEngines = all.filter((file) => !apart.includes(file) && HEAVY.test(readFileSync(file, 'utf8')));
 
 /** The longest of each group, which begin first: one that began last would run on alone. The others follow by their size. */
@@ -63,6 +65,7 @@ export default defineConfig({
         retry,
       }),
       project('apart', 3, APART, { maxWorkers: 2, retry }),
+      project('machine', 4, MACHINE, { maxWorkers: 1 }),
     ],
   },
 });

@@ -22,6 +22,10 @@ choose_arch() { # as Debian calls it
   CPU=max
 }
 
+machine_is_installed() {
+  [ -d "$KERNEL" ] && [ -z "$(missing "${MACHINE_PACKAGES[@]}" "${QEMU_PACKAGES[@]}")" ]
+}
+
 install_machine() {
   local wanted
   mkdir -p "$STATE" "$LOGS" "$CACHE"

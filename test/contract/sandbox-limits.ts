@@ -1,32 +1,10 @@
 import { expect, test } from 'vitest';
 import type { SandboxBackend, SandboxSpec } from '../../src/core/sandbox.ts';
 import { answerOf, callOf, type Heard, runIn, smallSpec } from './calls.ts';
+import { EATS, FORKS } from './hogs.ts';
 
 const never = new AbortController().signal;
 const MIB = 2 ** 20;
-
-const EATS = `
-def handler(event, context):
-    kept = []
-    while len(kept) < 600:
-        kept.append(bytearray(b"x") * (1 << 20))
-`;
-
-const FORKS = `
-import os, time, errno
-def handler(event, context):
-    children = []
-    try:
-        while len(children) < 500:
-            pid = os.fork()
-            if pid == 0:
-                time.sleep(60)
-                os._exit(0)
-            children.append(pid)
-    except OSError as error:
-        return [len(children), errno.errorcode[error.errno]]
-    return [len(children), "none"]
-`;
 
 const FILLS = `
 import errno
