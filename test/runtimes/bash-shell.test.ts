@@ -1,24 +1,21 @@
 import { execFile } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { afterEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { Agent, gone, type Invoke, invoke, type Transcript } from './agent-driver.ts';
 
-const command = {
+const RUNTIMES = join(import.meta.dirname, '../../runtimes');
+const commandIn = (runtimes: string) => ({
   file: '/usr/bin/python3',
-  args: [
-    ...['-I', '-B', '-S', '-X', 'utf8'],
-    join(import.meta.dirname, '../../runtimes/python/agent.py'),
-    ...['--runtime', 'bash'],
-  ],
-};
+  args: [...['-I', '-B', '-S', '-X', 'utf8'], join(runtimes, 'python/agent.py'), ...['--runtime', 'bash']],
+});
 const agents: Agent[] = [];
 afterEach(() => Promise.all(agents.splice(0).map((agent) => agent.dispose())));
 
-async function boot(): Promise<Agent> {
-  const agent = await Agent.boot(command);
+async function boot(runtimes = RUNTIMES): Promise<Agent> {
+  const agent = await Agent.boot(commandIn(runtimes));
   agents.push(agent);
   return agent;
 }
@@ -198,6 +195,36 @@ echo "me $$"`;
       expect(await readdir(agent.scratch)).not.toContain('ran');
     },
   );
+
+  describe('that takes its time to wait for a call', () => {
+    let runtimes: string;
+    beforeAll(async () => {
+      runtimes = await mkdtemp(join(tmpdir(), 'bash-test-'));
+      await cp(RUNTIMES, runtimes, { recursive: true });
+      const path = join(runtimes, 'bash/lib/await.sh');
+      const lines = (await readFile(path, 'utf8')).split('\n');
+      const waits = lines.findIndex((line) => line.startsWith('. '));
+      await writeFile(path, lines.toSpliced(waits, 0, 'read -t 0.5 <> <(:)').join('\n'));
+    });
+    afterAll(() => rm(runtimes, { recursive: true }));
+
+    test('is handed one all the same', async () => {
+      const agent = await boot(runtimes);
+      const { data } = await agent.run(invoke({ runtime: 'bash', code: 'echo "$A"', env: { A: 'here' } }));
+      expect(data.toString()).toBe('here\n');
+    });
+
+    test('ends with an agent that was not greeted', async () => {
+      const agent = await Agent.start(commandIn(runtimes));
+      agents.push(agent);
+      await expect.poll(() => shellsOf(agent)).toHaveLength(1);
+      await pause(100);
+      agent.close();
+      await agent.exited;
+      await pause(600);
+      expect(await shellsOf(agent)).toEqual([]);
+    });
+  });
 
   test('says why a script cannot be started', async () => {
     const agent = await boot();

@@ -60,6 +60,10 @@ class Shell:
             raise Violation("bash does not start: %s" % os.read(self.log[0], 4096).decode("utf-8", "replace"))
         return version
 
+    def kill(self):
+        """It may not have opened `begin` yet, and would then wait for ever for somebody to write to it."""
+        os.kill(self.pid, _signal.SIGKILL)
+
 
 def _make_directory():
     """A directory of its own in the first place that can be written to: the root of a sandbox is read-only."""

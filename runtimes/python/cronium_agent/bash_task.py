@@ -36,9 +36,19 @@ def attend(shell, down, up):
     begin = _hand_over(call, shell, Uplink(up))
     del call
     os.close(up)  # bash runs from here on: whoever looks into this process finds no way to the supervisor
-    _write_all(shell.begin, begin)
-    os.close(shell.begin)
+    pipe = _meet(shell)
+    _write_all(pipe, begin)
+    os.close(pipe)
     _rest()
+
+
+def _meet(shell):
+    """Waits until bash has the pipe open, and returns the end to write to: what nobody has open at all loses what was written to it."""
+    path = shell.directory + "/begin"
+    pipe = os.open(path, os.O_WRONLY)  # before the other is closed: bash is not to find an end
+    os.close(shell.begin)
+    os.close(os.open(path, os.O_WRONLY))  # no reader is left but bash
+    return pipe
 
 
 def _rest():

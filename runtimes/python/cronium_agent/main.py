@@ -17,6 +17,7 @@ RUNTIMES = ("python", "bash")
 def main(arguments):
     channel = take_standard_streams()
     _enter_home()
+    shell = None
     try:
         runtime = _runtime(arguments)
         shell = Shell() if runtime == "bash" else None
@@ -25,11 +26,17 @@ def main(arguments):
 
         serve(channel, shell)
     except ChannelClosed:
-        os._exit(0)
+        _leave(shell, 0)
     except Violation as violation:
         sys.stderr.write("cronium agent: %s\n" % violation)
         sys.stderr.flush()
-        os._exit(1)
+        _leave(shell, 1)
+
+
+def _leave(shell, status):
+    if shell:
+        shell.kill()
+    os._exit(status)
 
 
 def _enter_home():
