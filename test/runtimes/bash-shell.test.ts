@@ -78,7 +78,7 @@ async function compare(code: string, env: Record<string, string> = {}): Promise<
 const EVERYTHING = `echo "\${_##*/}"
 f() { echo "\${FUNCNAME[@]} \${BASH_SOURCE[@]} \${BASH_LINENO[@]}"; caller 0; }
 f
-echo "$0 $- $# $LINENO $SHLVL $SECONDS $? $PWD $BASH_SUBSHELL $PPID" | sed 's/ [0-9]*$//'
+echo "$0 $- $# $LINENO $SHLVL $? $PWD $BASH_SUBSHELL $PPID" | sed 's/ [0-9]*$//'
 (return 0 2>/dev/null) && echo sourced
 [[ \${BASH_SOURCE[0]} == "$0" ]] && echo main
 declare -p | grep -vE 'BASH=|BASHPID|EPOCH|RANDOM|BASH_ARG|PPID|CRONIUM|PIPESTATUS|SECONDS'
