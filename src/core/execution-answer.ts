@@ -9,7 +9,7 @@ import { ResponseStream } from './response-stream.ts';
 import type { FunctionFailure, FunctionResult, ResponseHead } from './sandbox.ts';
 
 export interface ExecutionAnswerOptions {
-  /** The largest that a raw caller takes whole. */
+  /** The largest that is taken whole: by a raw caller, or to be kept where nobody waits. */
   responseBytes: number;
   /** Of who wants one. */
   receipt: OpenReceipt | undefined;
@@ -22,6 +22,8 @@ export class ExecutionAnswer {
   readonly #request: InvokeRequest;
   readonly #record: ExecutionRecord;
   readonly #abort: ExecutionAnswerOptions['abort'];
+  readonly #responseBytes: number;
+  #streamedBytes = 0;
   readonly #answered = Promise.withResolvers<InvokeResponse>();
   #held: HeldHead | undefined;
   #stream: ResponseStream | undefined;
@@ -38,6 +40,7 @@ export class ExecutionAnswer {
     this.#request = request;
     this.#record = record;
     this.#abort = abort;
+    this.#responseBytes = responseBytes;
     this.#receipt = receipt;
     if (request.mode === 'raw') this.#raw = new RawBody(responseBytes, abort);
   }
@@ -97,6 +100,11 @@ export class ExecutionAnswer {
   }
 
   #sendOn(chunk: Uint8Array): void | Promise<void> {
+    this.#streamedBytes += chunk.byteLength;
+    // Here, and not by who keeps it, so that the record and the receipt say so, too.
+    if (this.#request.durable !== undefined && this.#streamedBytes > this.#responseBytes) {
+      return this.#abort(tooLargeToKeep(this.#responseBytes));
+    }
     this.#receipt?.answered(chunk);
     return this.#stream?.write(chunk);
   }
@@ -142,3 +150,6 @@ export class ExecutionAnswer {
     return this.#signed;
   }
 }
+
+const tooLargeToKeep = (bytes: number) =>
+  new GatewayError('response_too_large', `The response is larger than ${bytes} bytes, and is kept whole.`);

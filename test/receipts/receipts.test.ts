@@ -22,6 +22,12 @@ const STREAM = `def handler(event, context):
     for part in ["one ", "two ", "three"]:
         yield part
         time.sleep(0.05)`;
+const MUCH = `def handler(event, context):
+    left = int(event["queryStringParameters"]["bytes"])
+    while left > 0:
+        yield "x" * min(left, 20000)
+        left -= 20000`;
+const MAX_RESPONSE_BYTES = 100_000;
 const FAILS = 'def handler(event, context):\n    raise ValueError("no")';
 const AT_THE_SECOND = `import cronium
 def handler(event, context):
@@ -37,10 +43,13 @@ await onEngine('bubblewrap', () => {
   let keySet: JSONWebKeySet;
 
   beforeAll(async () => {
-    gateway = await Served.start({ env: { CALLBACK_ALLOW_PRIVATE: 'true' } });
+    gateway = await Served.start({
+      env: { CALLBACK_ALLOW_PRIVATE: 'true', MAX_RESPONSE_BYTES: String(MAX_RESPONSE_BYTES) },
+    });
     keySet = JSON.parse((await gateway.send('/.well-known/jwks.json')).body);
     await gateway.deploy('echo', 'python', ECHO);
     await gateway.deploy('stream', 'python', STREAM);
+    await gateway.deploy('much', 'python', MUCH);
     await gateway.deploy('fails', 'python', FAILS);
     await gateway.deploy('second', 'python', AT_THE_SECOND, { async: { backoffMs: 100 } });
     await gateway.deploy('dies', 'python', FAILS, { async: { attempts: 2, backoffMs: 100 } });
@@ -148,6 +157,19 @@ await onEngine('bubblewrap', () => {
         attempt: 2,
       });
     });
+
+    test.each([1, 40])(
+      'and one of the failure when %i times too much was streamed to be kept',
+      async (times) => {
+        const query = `?bytes=${times * (MAX_RESPONSE_BYTES + 1)}`;
+        const answer = await gateway.send(`/e/much${query}`, { headers: ASYNC });
+        const receipt = await read(await fetched(answer));
+        const id = answer.headers.get('x-cronium-invocation-id');
+        const record = JSON.parse((await gateway.send(`/v1/invocations/${id}`)).body);
+        expect(record).toMatchObject({ status: 'dead', error: { code: 'response_too_large' } });
+        expect(receipt).toMatchObject({ status: 'failed', error: 'response_too_large', outputSha256: null });
+      },
+    );
 
     test('brings it to who is called back, beside the bytes that it is of', async () => {
       const { promise: heard, resolve } = Promise.withResolvers<[string | undefined, string]>();
