@@ -32,11 +32,11 @@ def attend(shell, down, up):
     become_ordinary()
     processes.prefer_as_victim(shell.pid)
     _rehearse()
+    pipe = _meet(shell)
     call = receive(down)
     begin = _hand_over(call, shell, Uplink(up))
     del call
     os.close(up)  # bash runs from here on: whoever looks into this process finds no way to the supervisor
-    pipe = _meet(shell)
     _write_all(pipe, begin)
     os.close(pipe)
     _rest()
