@@ -40,7 +40,7 @@ const NOTHING_OF_THE_ENVIRONMENT = {
 export async function engineAt(
   kind: EngineKind,
   { host, certPath }: EngineAddress,
-): Promise<{ docker: Docker; agent: Agent; remedy?: string }> {
+): Promise<{ docker: Docker; agent: Agent; remedyFor?: (error: unknown) => string }> {
   const given = host ?? (kind === 'podman' ? podmanSocket() : undefined);
   // The library then finds Docker Desktop's, too.
   if (given === undefined) return clientOf(new Agent(AGENT), {});
@@ -50,7 +50,7 @@ export async function engineAt(
   if (certPath === undefined) return clientOf(new Agent(AGENT), { ...place, port: place.port ?? PORT });
   const certificates = await certificatesIn(certPath);
   const address = { ...place, port: place.port ?? TLS_PORT, protocol: 'https', ...certificates };
-  return { ...clientOf(new TlsAgent(AGENT), address), remedy: tlsRemedy(certPath) };
+  return { ...clientOf(new TlsAgent(AGENT), address), remedyFor: (error) => tlsRemedy(certPath, error) };
 }
 
 const AGENT = { keepAlive: true, scheduling: 'lifo', timeout: KEPT_CONNECTION_MS } as const;
@@ -73,7 +73,15 @@ async function certificatesIn(folder: string): Promise<{ ca: Buffer; cert?: Buff
   return { ca, cert: await read('cert.pem'), key: await read('key.pem') };
 }
 
-function tlsRemedy(folder: string): string {
+function tlsRemedy(folder: string, error?: unknown): string {
+  switch ((error as NodeJS.ErrnoException | undefined)?.code) {
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return 'Write DOCKER_HOST with a name or an address that the certificate of the engine is for, or have it renewed for this one.';
+    case 'CERT_HAS_EXPIRED':
+      return 'Renew the certificate of the engine, or the one of its authority: whichever has expired.';
+    case 'EPROTO':
+      return 'If the engine does not speak TLS at this port (the one for TLS is 2376, as a rule), name another in DOCKER_HOST, or take DOCKER_TLS_VERIFY, DOCKER_TLS and DOCKER_CERT_PATH away.';
+  }
   return `DOCKER_CERT_PATH (now ${folder}) must have ca.pem, which the engine at DOCKER_HOST is verified by, and cert.pem and key.pem where it verifies its clients; DOCKER_TLS_VERIFY asks for that.`;
 }
 

@@ -47,7 +47,7 @@ export class EngineClient {
    * @throws EngineAway when nobody answers, or a Docker at a Podman's place
    */
   static async connect(kind: EngineKind, address: EngineAddress): Promise<EngineClient> {
-    const { docker, agent, remedy } = await engineAt(kind, address);
+    const { docker, agent, remedyFor } = await engineAt(kind, address);
     try {
       const asked = Promise.all([docker.info() as Promise<EngineInfo>, docker.version()]);
       const [info, { Components = [] }] = await answered(asked, kind, PROBE_TIMEOUT_MS);
@@ -56,7 +56,7 @@ export class EngineClient {
       return new EngineClient(docker, agent, found, info);
     } catch (error) {
       agent.destroy();
-      throw new EngineAway(messageOf(error), { cause: error, remedy });
+      throw new EngineAway(messageOf(error).trim(), { cause: error, remedy: remedyFor?.(error) });
     }
   }
 

@@ -1,6 +1,9 @@
+import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as pause } from 'node:timers/promises';
 import { expect, test, vi } from 'vitest';
 import { detectOptions } from '../../src/compose/detect-options.ts';
 import { enginePlaceOf } from '../../src/engine-place.ts';
@@ -11,7 +14,7 @@ import { EngineClient } from '../../src/sandbox/engine-client.ts';
 import { ANSWERS_42, answerOf, callOf, runIn, smallSpec } from '../contract/calls.ts';
 import { engineConfig, newInstanceId } from '../engines.ts';
 import { onEngine } from '../on-engine.ts';
-import { makeCertificates, TlsEngine } from './tls-engine.ts';
+import { type Certified, makeCertificates, TlsEngine } from './tls-engine.ts';
 
 const RUNC = { name: 'runc' } as const;
 
@@ -74,6 +77,37 @@ await onEngine('docker', () => {
     ]);
     expect(engine.connections).toBe(0);
     rmSync(other, { recursive: true });
+  });
+
+  test.each<[string, Certified, RegExp, RegExp]>([
+    ['for another name', { name: 'DNS:elsewhere.example' }, /altnames/, /^Write DOCKER_HOST with a name/],
+    ['that has expired', { days: 0 }, /expired/, /^Renew the certificate/],
+  ])('a certificate %s is refused, with what to do about that', async (_, certified, reason, remedy) => {
+    await using engine = await TlsEngine.inFrontOf(socketPath, certified);
+    await pause(certified.days === 0 ? 1_100 : 0);
+    const settings = { DOCKER_HOST: engine.host, DOCKER_TLS_VERIFY: '1', DOCKER_CERT_PATH: engine.certPath };
+    expect(await reasonAgainst(settings)).toMatchObject([
+      { reason: expect.stringMatching(reason), remedy: expect.stringMatching(remedy) },
+    ]);
+    expect(engine.connections).toBe(0);
+  });
+
+  test('so is an engine that answers in the clear, in one line', async () => {
+    await using engine = await TlsEngine.inFrontOf(socketPath);
+    const clear = createServer((socket) => {
+      socket.on('error', () => {});
+      socket.end('HTTP/1.1 400 Bad Request\r\n\r\n');
+    }).listen(0, '127.0.0.1');
+    await once(clear, 'listening');
+    const { port } = clear.address() as AddressInfo;
+    const settings = { DOCKER_HOST: `tcp://127.0.0.1:${port}`, DOCKER_CERT_PATH: engine.certPath };
+    expect(await reasonAgainst(settings)).toMatchObject([
+      {
+        reason: expect.stringMatching(/^.*wrong version number.*$/),
+        remedy: expect.stringContaining('does not speak TLS at this port'),
+      },
+    ]);
+    clear.close();
   });
 
   test('certificates that are not there are named', async () => {

@@ -15,8 +15,8 @@ export class TlsEngine implements AsyncDisposable {
   /** Connections that were let in. */
   connections = 0;
 
-  private constructor(socketPath: string) {
-    makeCertificates(this.certPath);
+  private constructor(socketPath: string, certified: Certified) {
+    makeCertificates(this.certPath, certified);
     const read = (name: string) => readFileSync(join(this.certPath, name));
     const secured = { key: read('server-key.pem'), cert: read('server.pem'), ca: read('ca.pem') };
     this.#server = createServer({ ...secured, requestCert: true, rejectUnauthorized: true }, (client) => {
@@ -29,8 +29,8 @@ export class TlsEngine implements AsyncDisposable {
     this.#server.on('tlsClientError', () => {});
   }
 
-  static async inFrontOf(socketPath: string): Promise<TlsEngine> {
-    const engine = new TlsEngine(socketPath);
+  static async inFrontOf(socketPath: string, certified: Certified = {}): Promise<TlsEngine> {
+    const engine = new TlsEngine(socketPath, certified);
     await new Promise<void>((resolve) => engine.#server.listen(0, '127.0.0.1', resolve));
     return engine;
   }
@@ -46,16 +46,23 @@ export class TlsEngine implements AsyncDisposable {
   }
 }
 
-/** An authority, and what it vouches for: the engine at 127.0.0.1 and one client. */
-export function makeCertificates(folder: string): void {
+/** What the engine's certificate says. */
+export interface Certified {
+  name?: string;
+  /** With 0 it has expired as soon as its second is over. */
+  days?: number;
+}
+
+/** An authority, and what it vouches for: the engine at 127.0.0.1, when not told otherwise, and one client. */
+export function makeCertificates(folder: string, { name = 'IP:127.0.0.1', days = 2 }: Certified = {}): void {
   const openssl = (...args: string[]) => execFileSync('openssl', args, { cwd: folder, stdio: 'pipe' });
   const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes'];
   openssl('req', '-x509', ...key, '-keyout', 'ca-key.pem', '-out', 'ca.pem', '-days', '2', '-subj', '/CN=ca');
-  writeFileSync(join(folder, 'server.ext'), 'subjectAltName=IP:127.0.0.1\nextendedKeyUsage=serverAuth\n');
+  writeFileSync(join(folder, 'server.ext'), `subjectAltName=${name}\nextendedKeyUsage=serverAuth\n`);
   writeFileSync(join(folder, 'client.ext'), 'extendedKeyUsage=clientAuth\n');
   const vouch = (name: string, keyFile: string, certificate: string) => {
     openssl('req', ...key, '-keyout', keyFile, '-out', `${name}.csr`, '-subj', `/CN=${name}`);
-    const by = ['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', '2'];
+    const by = ['-CA', 'ca.pem', '-CAkey', 'ca-key.pem', '-CAcreateserial', '-days', String(days)];
     openssl('x509', '-req', '-in', `${name}.csr`, ...by, '-extfile', `${name}.ext`, '-out', certificate);
   };
   vouch('server', 'server-key.pem', 'server.pem');
