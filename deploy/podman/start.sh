@@ -36,7 +36,8 @@ delegate_unified() {
   local group=$CGROUPS/podman controller pid
   mount -o remount,bind,rw "$CGROUPS"
   mkdir "$CGROUPS/gateway"
-  for pid in $(<"$CGROUPS/cgroup.procs"); do echo "$pid" >"$CGROUPS/gateway/cgroup.procs" || true; done
+  # One of them, which reads the list, is gone by then.
+  for pid in $(<"$CGROUPS/cgroup.procs"); do echo "$pid" 2>/dev/null >"$CGROUPS/gateway/cgroup.procs" || true; done
   for controller in $(<"$CGROUPS/cgroup.controllers"); do echo "+$controller" >"$CGROUPS/cgroup.subtree_control" || true; done
   mkdir "$group" "$group/service"
   # namespaces.sh goes on to `service` from there, and gives the group away then.
