@@ -201,10 +201,18 @@ echo "me $$"`;
     beforeAll(async () => {
       runtimes = await mkdtemp(join(tmpdir(), 'bash-test-'));
       await cp(RUNTIMES, runtimes, { recursive: true });
-      const path = join(runtimes, 'bash/lib/await.sh');
-      const lines = (await readFile(path, 'utf8')).split('\n');
-      const waits = lines.findIndex((line) => line.startsWith('. '));
-      await writeFile(path, lines.toSpliced(waits, 0, 'read -t 0.5 <> <(:)').join('\n'));
+      const insert = async (path: string, before: string, line: string) => {
+        const lines = (await readFile(join(runtimes, path), 'utf8')).split('\n');
+        const at = lines.findIndex((each) => each.startsWith(before));
+        await writeFile(join(runtimes, path), lines.toSpliced(at, 0, line).join('\n'));
+      };
+      await insert('bash/lib/await.sh', '. ', 'read -t 0.5 <> <(:)');
+      // And so does the agent, to close its own end: until then it counts as one that reads.
+      await insert(
+        'python/cronium_agent/supervisor.py',
+        '    for descriptor in (down[0],',
+        '    time.sleep(0.2)',
+      );
     });
     afterAll(() => rm(runtimes, { recursive: true }));
 

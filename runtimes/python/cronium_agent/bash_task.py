@@ -34,6 +34,7 @@ def attend(shell, down, up):
     _rehearse()
     pipe = _meet(shell)
     call = receive(down)
+    _await_reader(shell)  # once more: until it passed the call on, the supervisor may have been the one
     begin = _hand_over(call, shell, Uplink(up))
     del call
     os.close(up)  # bash runs from here on: whoever looks into this process finds no way to the supervisor
@@ -44,11 +45,18 @@ def attend(shell, down, up):
 
 def _meet(shell):
     """Waits until bash has the pipe open, and returns the end to write to: what nobody has open at all loses what was written to it."""
-    path = shell.directory + "/begin"
-    pipe = os.open(path, os.O_WRONLY)  # before the other is closed: bash is not to find an end
+    pipe = _open_pipe(shell)  # before the other is closed: bash is not to find an end
     os.close(shell.begin)
-    os.close(os.open(path, os.O_WRONLY))  # no reader is left but bash
+    _await_reader(shell)
     return pipe
+
+
+def _await_reader(shell):
+    os.close(_open_pipe(shell))
+
+
+def _open_pipe(shell):
+    return os.open(shell.directory + "/begin", os.O_WRONLY)
 
 
 def _rest():
