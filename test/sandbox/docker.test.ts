@@ -76,6 +76,26 @@ await onEngine('docker', (engine) => {
         );
     });
 
+    test.each<[number, Runtime]>([
+      [6, 'bash'],
+      [24, 'bash'],
+      [24, 'python'],
+    ])(
+      'a call of %i MiB, which alone is more than the memory, is told by the agent of %s',
+      async (mib, runtime) => {
+        const spec = smallSpec(runtime, { memoryBytes: 32 * 2 ** 20, tmpBytes: 64 * 2 ** 20 });
+        const sandbox = await open.backend.create(spec, never);
+        const code = runtime === 'bash' ? 'sleep 20' : 'import time; time.sleep(20)';
+        const event = { body: 'a'.repeat(mib * 2 ** 20) };
+        const { outcome } = await runIn(sandbox, callOf(code, { event }), AbortSignal.timeout(15_000));
+        expect(outcome).toMatchObject({
+          failure: { code: 'out_of_memory', message: 'the kernel ended the function: out of memory' },
+          exit: { code: null, signal: 'SIGKILL' },
+        });
+        await sandbox.destroy();
+      },
+    );
+
     test('its environment has nothing of the gateway', async () => {
       const sandbox = await open.backend.create(smallSpec('bash'), never);
       const { Config } = await inspect(sandbox.id);

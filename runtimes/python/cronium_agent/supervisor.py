@@ -99,16 +99,20 @@ def _hand_over(channel, pid, down, wake):
                 raise Violation("the worker died before the call")
     _, left = channel.read_header({INVOKE: INVOKE_BYTES})
     prefix = left.to_bytes(4, "big")
-    try:
-        while left or prefix:
-            chunk = channel.read_some(min(left, MIB)) if left else b""
-            if left and not chunk:
-                raise Violation("the channel closed within a frame")
-            left -= len(chunk)
-            _write_all(down, prefix + chunk)
-            prefix = b""
-    except BrokenPipeError as error:
-        raise Violation("the worker did not take the call") from error
+    taken = True
+    while left or prefix:
+        chunk = channel.read_some(min(left, MIB)) if left else b""
+        if left and not chunk:
+            raise Violation("the channel closed within a frame")
+        left -= len(chunk)
+        try:
+            if taken:
+                _write_all(down, prefix + chunk)
+        except BrokenPipeError:
+            taken = False
+        prefix = b""
+    if not taken:
+        os.kill(pid, signal.SIGKILL)  # its end, which is noted next, tells more; a shell would wait for who has died
 
 
 def _write_all(descriptor, data):
@@ -349,7 +353,8 @@ class Supervisor:
 
     def _conclude(self):
         if self._plan is None:
-            raise Violation("the worker could not read the call")
+            self._conclude_unread()
+            return
         self._drain(self._log)
         self._drain(self._out)
         error = self._verdict()
@@ -363,6 +368,13 @@ class Supervisor:
         except TooLarge:
             error = outcome.TOO_LARGE
         self._channel.queue(frames.END, outcome.encode(error, self._exit, self._logs.dropped_bytes))
+
+    def _conclude_unread(self):
+        """The call alone may be more than the memory; the engine would hear of that only later than of the end of the sandbox."""
+        if processes.oom_kills() <= self._oom_kills:
+            raise Violation("the worker could not read the call")
+        error = outcome.died(self._exit, True, False, None)
+        self._channel.queue(frames.END, outcome.encode(error, self._exit, 0))
 
     def _verdict(self):
         """What went wrong, or None."""
