@@ -58,6 +58,8 @@ export class ExecutionAnswer {
 
   /** The next of what the function streams. A returned promise settles when the client has caught up. */
   write(chunk: Uint8Array): void | Promise<void> {
+    this.#streamedBytes += chunk.byteLength;
+    if (this.#isTooLargeToKeep) return this.#abort(tooLargeToKeep(this.#responseBytes));
     if (this.#held?.keep(chunk)) return;
     return this.#raw === undefined ? this.#sendOn(chunk) : this.#raw.write(chunk);
   }
@@ -65,9 +67,11 @@ export class ExecutionAnswer {
   /**
    * The function has succeeded.
    * @param result what it returned; `undefined` after a stream
-   * @throws GatewayError `invalid_response` when it is no response
+   * @throws GatewayError `invalid_response` when it is no response, `response_too_large` when it is to be kept and cannot be
    */
   end(result: FunctionResult | undefined): void {
+    // It may have been done before it could be ended.
+    if (this.#isTooLargeToKeep) throw tooLargeToKeep(this.#responseBytes);
     if (this.#raw !== undefined) this.#answer(this.#raw.head, this.#raw.whole(result));
     else if (result === undefined) this.#endStream();
     else this.#answerWhole(result);
@@ -91,6 +95,11 @@ export class ExecutionAnswer {
     return this.#receipt && this.#sign(this.#receipt);
   }
 
+  /** Found here, and not by who keeps it, so that the record and the receipt say so, too. */
+  get #isTooLargeToKeep(): boolean {
+    return this.#request.durable !== undefined && this.#streamedBytes > this.#responseBytes;
+  }
+
   #beginStream(head: ResponseHead, chunks: readonly Uint8Array[]): void {
     const onCancel = () =>
       this.#abort(new GatewayError('client_closed', 'The client did not want the rest of the response.'));
@@ -100,11 +109,6 @@ export class ExecutionAnswer {
   }
 
   #sendOn(chunk: Uint8Array): void | Promise<void> {
-    this.#streamedBytes += chunk.byteLength;
-    // Here, and not by who keeps it, so that the record and the receipt say so, too.
-    if (this.#request.durable !== undefined && this.#streamedBytes > this.#responseBytes) {
-      return this.#abort(tooLargeToKeep(this.#responseBytes));
-    }
     this.#receipt?.answered(chunk);
     return this.#stream?.write(chunk);
   }

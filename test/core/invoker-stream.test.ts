@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Invocation } from '../../src/core/invocation.ts';
 import type { CallObserver, Outcome } from '../../src/core/sandbox.ts';
-import { hangs, settle, succeedsWith } from './fakes.ts';
+import { hangs, type Script, settle, succeedsWith } from './fakes.ts';
 import { NOTHING_LEFT, TestGateway } from './gateway.ts';
 
 let gateway: TestGateway;
@@ -172,5 +173,52 @@ describe('a client that is gone', () => {
     await gateway.invoke(succeedsWith(1), {}, client.signal);
     client.abort();
     expect(await gateway.record()).toMatchObject({ status: 'succeeded' });
+  });
+});
+
+describe('a streamed response that is to be kept whole, and is too large for that', () => {
+  /** A call from the queue; its record goes to whoever asks for it. */
+  function durable(script: Script) {
+    const ended = Promise.withResolvers<Invocation>();
+    const request = { attempt: 1, failures: 0, began: () => {}, ended: ended.resolve };
+    return { answer: gateway.invoke(script, { durable: request }), record: ended.promise };
+  }
+
+  test('is an error, and its record too, when the function has ended with it', async () => {
+    const { answer, record } = durable(async (_call, observer) => {
+      observer.injected();
+      observer.head(HEAD);
+      observer.data(new Uint8Array(1_001));
+      return done;
+    });
+    await expect(answer).rejects.toMatchObject({ code: 'response_too_large' });
+    await gateway.clock.advance(10);
+    expect(await record).toMatchObject({ status: 'failed', error: { code: 'response_too_large' } });
+  });
+
+  test('ends the function that goes on', async () => {
+    const { answer, record } = durable((_call, observer, aborted) => {
+      observer.injected();
+      observer.head(HEAD);
+      setImmediate(() => {
+        observer.data(new Uint8Array(600));
+        observer.data(new Uint8Array(600));
+      });
+      return new Promise((_, reject) => aborted.addEventListener('abort', () => reject(aborted.reason)));
+    });
+    const body = (await answer).body as ReadableStream<Uint8Array>;
+    await expect(new Response(body).text()).rejects.toMatchObject({ code: 'response_too_large' });
+    await gateway.clock.advance(10);
+    expect(await record).toMatchObject({ status: 'failed', error: { code: 'response_too_large' } });
+  });
+
+  test('is no matter to a client that takes it as it comes', async () => {
+    const response = await gateway.invoke(async (_call, observer) => {
+      observer.injected();
+      observer.head(HEAD);
+      observer.data(new Uint8Array(1_001));
+      return done;
+    });
+    expect(response.body).toHaveLength(1_001);
   });
 });

@@ -33,6 +33,7 @@ sleep 1000
 
 /** All that somebody in a sandbox can find; the same in every sandbox that nobody was in before. */
 export const BASH_FINDS = `
+sleep 0.3 # whoever handed the call over stays for a moment
 {
 umask; ulimit -n; pwd; nice
 find / \\( -path /proc -o -path /sys -o -path /usr \\) -prune -o -type f -print 2>/dev/null | sort
