@@ -4,7 +4,7 @@ import { BootHistory } from './boot-history.ts';
 import type { Clock } from './clock.ts';
 import type { Runtime } from './event.ts';
 import type { StartKind } from './invocation.ts';
-import type { SecurityLevel } from './isolation.ts';
+import type { Kernel, SecurityLevel } from './isolation.ts';
 import { type PoolTargets, planPool } from './pool-plan.ts';
 import type { Sandbox, SandboxBackend, SandboxSpec } from './sandbox.ts';
 import { type Slot, Slots } from './slots.ts';
@@ -46,8 +46,11 @@ export interface PoolDeps {
   onDisturbance: () => void;
 }
 
-/** A boot costs processor time that the call just handed off needs more; it has answered by then, or it takes long anyway. */
-const REFILL_DELAY_MS = 10;
+/**
+ * A boot costs processor time that the call just handed off needs more; it has answered by then, or it takes long anyway. On a kernel of
+ * the sandbox's own the same call takes longer, and so does a boot.
+ */
+const REFILL_DELAY_MS: Readonly<Record<Kernel, number>> = { host: 10, gvisor: 25, own: 25 };
 
 /** Keeps the sandboxes of one spec warm and gives each away once. What to do is decided in pool-plan.ts; this carries it out. */
 export class Pool {
@@ -124,7 +127,7 @@ export class Pool {
     this.#lastDemandAt = this.#deps.clock.now();
     const warm = forceCold || this.#waiters.size > 0 ? undefined : this.#slots.oldestReady();
     if (warm !== undefined) {
-      this.#pumpIn(REFILL_DELAY_MS);
+      this.#pumpIn(REFILL_DELAY_MS[this.#deps.backend.kernel]);
       return this.#give(warm, 'warm');
     }
     const { served } = (forceCold ? this.#coldWaiters : this.#waiters).join(signal);

@@ -1,4 +1,5 @@
 import type { Clock } from '../../src/core/clock.ts';
+import type { Kernel } from '../../src/core/isolation.ts';
 import type {
   Call,
   CallObserver,
@@ -137,7 +138,7 @@ export interface Boot {
 export class FakeBackend implements SandboxBackend {
   readonly isolation = 'fake';
   readonly level = 'basic';
-  readonly kernel = 'host';
+  kernel: Kernel = 'host';
   readonly sandboxes: FakeSandbox[] = [];
   readonly boots: Boot[] = [];
   auto = false;

@@ -67,6 +67,16 @@ describe('taking', () => {
     expect(backend.boots).toHaveLength(1);
   });
 
+  test('and later where every sandbox has a kernel of its own, and calls take longer', async () => {
+    backend.kernel = 'gvisor';
+    const made = await warm();
+    await made.take(never);
+    await clock.advance(24);
+    expect(backend.boots).toHaveLength(0);
+    await clock.advance(1);
+    expect(backend.boots).toHaveLength(1);
+  });
+
   test('a steady stream of calls does not put the refill off', async () => {
     const made = await warm({ min: 8, target: 8, max: 20 });
     budget.whenRoom(() => {});
