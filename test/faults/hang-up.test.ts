@@ -7,7 +7,8 @@ import { eventually, Served } from './served.ts';
 
 /** In the arguments of a process inside the sandbox: the host sees it for as long as it lives. */
 const MARK = '86399.75';
-const ENDLESS = `echo begun >&2; sleep ${MARK}`;
+/** A moment for what it says to be out before anybody sees it run. */
+const ENDLESS = `echo begun >&2; sleep 0.3; sleep ${MARK}`;
 const SLOW = 'echo begun >&2; sleep 1.5; echo finished';
 /** Bash streams what it prints. */
 const STREAM = `echo first; for n in 1 2 3; do sleep ${MARK}; done`;
