@@ -62,6 +62,8 @@ export const NODEJS_ATTACKS: Readonly<Record<string, Attack>> = {
     ),
     endings: [answers('"done"')],
     log: /^x{16384}$/,
+    // What its agent reads is garbage that Node.js collects when it is tens of megabytes: on a busy host more than 128 have room for.
+    memoryMb: 256,
   },
   'prints 1 GB as its response': {
     code: "const fs = require('node:fs'); const line = Buffer.alloc(65536, 'x'); for (let n = 0; n < 16384; n++) fs.writeSync(1, line);",
