@@ -3,7 +3,7 @@ import type Docker from 'dockerode';
 
 /** An engine hears of the end of a sandbox, and of why, a moment after the gateway does. */
 const END_POLL_MS = 25;
-const END_LOOKS = 24;
+const END_LOOKS = 48;
 const KILLED_EXIT_CODE = 137;
 
 /** @param hasEnded the sandbox as a whole; else something within it */
