@@ -1,24 +1,16 @@
-import { InvokeCommand, type InvokeCommandInput, LambdaClient } from '@aws-sdk/client-lambda';
+import { InvokeCommand, type InvokeCommandInput, type LambdaClient } from '@aws-sdk/client-lambda';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import type { RawEnd } from '../../src/core/invoke.ts';
-import { answer, Harness, listen } from './harness.ts';
+import { answer, type Harness } from './harness.ts';
+import { LambdaDoor } from './lambda-door.ts';
 
+let door: LambdaDoor;
 let gateway: Harness;
-let server: Awaited<ReturnType<typeof listen>>;
-let clients: LambdaClient[];
 beforeEach(async () => {
-  clients = [];
-  gateway = await Harness.open();
-  gateway.answer = () => raw();
-  await gateway.deploy();
-  await gateway.deploy({ name: 'open', auth: 'public' });
-  server = await listen(gateway.app);
+  door = await LambdaDoor.open(() => raw());
+  gateway = door.gateway;
 });
-afterEach(async () => {
-  for (const each of clients) each.destroy();
-  await server[Symbol.asyncDispose]();
-  await gateway[Symbol.asyncDispose]();
-});
+afterEach(() => door[Symbol.asyncDispose]());
 
 let count = 0;
 /** Another answer each time. */
@@ -44,7 +36,7 @@ async function clientOf({ sub, key = 'k-1' }: By): Promise<LambdaClient> {
     secretAccessKey: 'unused',
     ...(sessionToken && { sessionToken }),
   };
-  const lambda = new LambdaClient({ region: 'local', endpoint: server.url, maxAttempts: 1, credentials });
+  const lambda = door.client({ credentials });
   lambda.middlewareStack.add(
     (next) => (args) => {
       (args.request as { headers: Record<string, string> }).headers['idempotency-key'] = key;
@@ -52,7 +44,6 @@ async function clientOf({ sub, key = 'k-1' }: By): Promise<LambdaClient> {
     },
     { step: 'build' },
   );
-  clients.push(lambda);
   return lambda;
 }
 

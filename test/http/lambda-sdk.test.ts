@@ -1,30 +1,22 @@
 import {
   InvokeCommand,
   type InvokeCommandInput,
-  LambdaClient,
+  type LambdaClient,
   type LambdaClientConfig,
 } from '@aws-sdk/client-lambda';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { RawEnd } from '../../src/core/invoke.ts';
 import { type ErrorCode, GatewayError } from '../../src/errors.ts';
-import { answer, Harness, listen } from './harness.ts';
+import { answer, type Harness } from './harness.ts';
+import { LambdaDoor } from './lambda-door.ts';
 
+let door: LambdaDoor;
 let gateway: Harness;
-let server: Awaited<ReturnType<typeof listen>>;
-let clients: LambdaClient[];
 beforeEach(async () => {
-  clients = [];
-  gateway = await Harness.open();
-  gateway.answer = () => raw();
-  await gateway.deploy();
-  await gateway.deploy({ name: 'open', auth: 'public' });
-  server = await listen(gateway.app);
+  door = await LambdaDoor.open(() => raw());
+  gateway = door.gateway;
 });
-afterEach(async () => {
-  for (const each of clients) each.destroy();
-  await server[Symbol.asyncDispose]();
-  await gateway[Symbol.asyncDispose]();
-});
+afterEach(() => door[Symbol.asyncDispose]());
 
 function raw(end: Partial<RawEnd> = {}, body = '{"ok":true}') {
   return answer({ body: Buffer.from(body), raw: { failure: null, logs: '', logsTruncated: false, ...end } });
@@ -34,16 +26,10 @@ async function jwt(sub: string, scope?: string, ttlSeconds?: number): Promise<st
   return (await gateway.bearer(sub, scope, ttlSeconds)).authorization.slice('Bearer '.length);
 }
 
-function clientOf(config: LambdaClientConfig): LambdaClient {
-  const made = new LambdaClient({ region: 'local', endpoint: server.url, maxAttempts: 1, ...config });
-  clients.push(made);
-  return made;
-}
-
 /** As docs/api.md shows it. */
 async function client(sub = 'alice', scope?: string, ttlSeconds?: number): Promise<LambdaClient> {
   const sessionToken = await jwt(sub, scope, ttlSeconds);
-  return clientOf({ credentials: { accessKeyId: 'cronium', secretAccessKey: 'unused', sessionToken } });
+  return door.client({ credentials: { accessKeyId: 'cronium', secretAccessKey: 'unused', sessionToken } });
 }
 
 const ARN = 'arn:aws:lambda:eu-central-1:123456789012:function:hello:live';
@@ -158,12 +144,12 @@ describe('the token of an AWS client', () => {
         return request;
       },
     };
-    expect((await invoke({}, clientOf({ ...anonymous, signer }))).StatusCode).toBe(200);
+    expect((await invoke({}, door.client({ ...anonymous, signer }))).StatusCode).toBe(200);
   });
 
   test('or a header beside the signature', async () => {
     const token = await jwt('alice');
-    const own = clientOf(anonymous);
+    const own = door.client(anonymous);
     own.middlewareStack.add(
       (next) => (args) => {
         (args.request as { headers: Record<string, string> }).headers['x-cronium-token'] = token;
@@ -175,7 +161,7 @@ describe('the token of an AWS client', () => {
   });
 
   test('is not needed for a public function, and not to be had from a signature alone', async () => {
-    const by = clientOf(anonymous);
+    const by = door.client(anonymous);
     expect((await invoke({ FunctionName: 'open' }, by)).StatusCode).toBe(200);
     expect(gateway.calls[0]?.caller.userId).toBeNull();
     for (const FunctionName of ['hello', 'nobody']) {
@@ -189,7 +175,7 @@ describe('the token of an AWS client', () => {
   });
 
   test('is told to be bad, expired or not enough', async () => {
-    const bad = clientOf({ credentials: { ...anonymous.credentials, sessionToken: 'rubbish' } });
+    const bad = door.client({ credentials: { ...anonymous.credentials, sessionToken: 'rubbish' } });
     await expect(invoke({}, bad)).rejects.toMatchObject({ name: 'UnrecognizedClientException' });
     const expired = await client('alice', undefined, -60);
     await expect(invoke({}, expired)).rejects.toMatchObject({ name: 'ExpiredTokenException' });
