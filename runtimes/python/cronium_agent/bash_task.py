@@ -32,9 +32,12 @@ def attend(shell, down, up):
     become_ordinary()
     processes.prefer_as_victim(shell.pid)
     _rehearse()
-    pipe = _meet(shell)
+    pipe = _open_pipe(shell)  # before the other end is closed: bash is not to find an end
+    os.close(shell.begin)
     call = receive(down)
-    _await_reader(shell)  # once more: until it passed the call on, the supervisor may have been the one
+    # Not earlier: until it has passed the call on, the supervisor may be who has the pipe open; and what nobody has open loses what was
+    # written to it.
+    os.close(_open_pipe(shell))
     begin = _hand_over(call, shell, Uplink(up))
     del call
     os.close(up)  # bash runs from here on: whoever looks into this process finds no way to the supervisor
@@ -43,19 +46,8 @@ def attend(shell, down, up):
     _rest()
 
 
-def _meet(shell):
-    """Waits until bash has the pipe open, and returns the end to write to: what nobody has open at all loses what was written to it."""
-    pipe = _open_pipe(shell)  # before the other is closed: bash is not to find an end
-    os.close(shell.begin)
-    _await_reader(shell)
-    return pipe
-
-
-def _await_reader(shell):
-    os.close(_open_pipe(shell))
-
-
 def _open_pipe(shell):
+    """An end to write to; waits until somebody can read."""
     return os.open(shell.directory + "/begin", os.O_WRONLY)
 
 
