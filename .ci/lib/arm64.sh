@@ -14,16 +14,10 @@ ARM64_MEMORY_MIB=2560
 ARM64_SECONDS=300
 
 install_machine() {
-  local wanted
   mkdir -p "$CACHE" "$LOGS"
   exec 9>"$STATE/lock"
   flock --wait 600 9 || die "another holds $STATE/lock"
-  mapfile -t wanted < <(missing "${ARM64_HOST_PACKAGES[@]}")
-  if [ ${#wanted[@]} -gt 0 ]; then
-    say "installing ${wanted[*]}"
-    apt_get update
-    apt_get install -y --no-install-recommends "${wanted[@]}"
-  fi
+  install_missing "${ARM64_HOST_PACKAGES[@]}"
   DEBIAN=$CACHE/arm64-debian-$(key "$HERE/lib/arm64.sh" "$HERE/lib/arm64-init.sh")
   NPM=$CACHE/arm64-npm-$(key "$HERE/lib/arm64.sh" "$HERE/../package-lock.json")
   [ -d "$DEBIAN" ] || made_in "$DEBIAN" make_debian
@@ -63,7 +57,7 @@ make_debian() { # folder
   tar -C "$root" -xpf "$1/root.tar"
   mv -- "$root"/boot/vmlinuz-* "$1/vmlinuz"
   rm -r -- "$1/root.tar" "$root/boot" "$root/var"
-  mkdir -p "$root"/{dev,etc,proc,root,run,sys,tmp,work}
+  mkdir -p "$root"/{dev,etc,proc,root,run,sys,tmp,checkout}
   ln -s mawk "$root/usr/bin/awk"
   echo 'root:x:0:0::/root:/bin/bash' >"$root/etc/passwd"
   echo 'root:x:0:' >"$root/etc/group"
@@ -74,7 +68,7 @@ make_debian() { # folder
 
 # As scripts/setup.js does, for another processor, and without what the tests there do not import.
 make_npm() { # folder
-  local project=$1/root/work
+  local project=$1/root/checkout
   mkdir -p "$project"
   cp -- "$HERE/../package-lock.json" "$project"
   node -e '
@@ -94,8 +88,8 @@ run_machine() { # report
   trap leave EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  mkdir -p "$work/root/work"
-  (cd "$HERE/.." && cp -a -- bin docs examples package.json runtimes src test tsconfig.json "$work/root/work")
+  mkdir -p "$work/root/checkout"
+  (cd "$HERE/.." && cp -a -- bin docs examples package.json runtimes src test tsconfig.json "$work/root/checkout")
   archive "$work/root" | cat "$DEBIAN/archive" "$NPM/archive" - >"$work/initrd"
   boot
   # Under emulation Node.js itself fails now and then. A second try is made of that, and of no test that has failed.

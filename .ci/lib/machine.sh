@@ -27,16 +27,10 @@ machine_is_installed() {
 }
 
 install_machine() {
-  local wanted
   mkdir -p "$STATE" "$LOGS" "$CACHE"
   exec 9>"$STATE/lock"
   flock --wait 600 9 || die "another holds $STATE/lock"
-  mapfile -t wanted < <(missing "${MACHINE_PACKAGES[@]}" "${QEMU_PACKAGES[@]}")
-  if [ ${#wanted[@]} -gt 0 ]; then
-    say "installing ${wanted[*]}"
-    apt_get update
-    apt_get install -y --no-install-recommends "${wanted[@]}"
-  fi
+  install_missing "${MACHINE_PACKAGES[@]}" "${QEMU_PACKAGES[@]}"
   initrd=$KERNEL/initrd-$({ cat "$HERE/lib/machine-init.sh" && echo "${BOOT_MODULES[@]}"; } | sha256sum | cut -c1-12)
   if [ ! -d "$KERNEL" ]; then fetch_kernel; fi
   if [ ! -e "$initrd" ]; then make_initrd; fi

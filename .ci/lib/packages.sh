@@ -49,3 +49,13 @@ install_packages() {
   no_cluster
   apt_get install -y --no-install-recommends "${wanted[@]}"
 }
+
+# For what is made beside the engines.
+install_missing() { # package…
+  local wanted
+  mapfile -t wanted < <(missing "$@")
+  if [ ${#wanted[@]} = 0 ]; then return; fi
+  say "installing ${wanted[*]}"
+  apt_get update
+  apt_get install -y --no-install-recommends "${wanted[@]}"
+}
